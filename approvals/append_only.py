@@ -1,0 +1,48 @@
+"""Triggers by which the database itself refuses to change what must only grow."""
+
+# Each table with the columns that are unique in it.
+TABLES = {"approvals_auditevent": ("sequence",), "approvals_decision": ("id", "request_id", "event_id")}
+
+
+def install(schema_editor, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
+    """Create the triggers on each table (name -> unique columns), if they are not there yet."""
+    _run(schema_editor, _POSTGRESQL if schema_editor.connection.vendor == "postgresql" else _SQLITE, tables)
+
+
+def remove(schema_editor, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
+    drops = _POSTGRESQL_DROP if schema_editor.connection.vendor == "postgresql" else _SQLITE_DROP
+    _run(schema_editor, drops, tables)
+
+
+def _run(schema_editor, statements: list[str], tables: dict[str, tuple[str, ...]]) -> None:
+    with schema_editor.connection.cursor() as cursor:
+        for table, unique in tables.items():
+            taken = " OR ".join(f"{column} = NEW.{column}" for column in unique)
+            for statement in statements:
+                cursor.execute(statement.format(table=table, taken=taken))
+
+
+# INSERT OR REPLACE deletes without firing the DELETE trigger (unless recursive_triggers is on), so an
+# INSERT of a unique value that exists is refused as well.
+_SQLITE = [
+    "CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE ON {table} "
+    "BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
+    "CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table} "
+    "BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
+    "CREATE TRIGGER IF NOT EXISTS {table}_no_replace BEFORE INSERT ON {table} "
+    "WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) "
+    "BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
+]
+_SQLITE_DROP = [f"DROP TRIGGER IF EXISTS {{table}}_no_{verb}" for verb in ("update", "delete", "replace")]
+
+_POSTGRESQL = [
+    "CREATE OR REPLACE FUNCTION approvals_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+    "CREATE OR REPLACE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
+    "FOR EACH ROW EXECUTE FUNCTION approvals_append_only()",
+    "CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+    "FOR EACH STATEMENT EXECUTE FUNCTION approvals_append_only()",
+]
+_POSTGRESQL_DROP = [
+    f"DROP TRIGGER IF EXISTS {{table}}_no_{verb} ON {{table}}" for verb in ("change", "truncate")
+]

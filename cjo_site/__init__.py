@@ -1,0 +1,1 @@
+"""The site: settings, addresses, the admin's look. Apps never import from here."""

@@ -1,0 +1,364 @@
+"""Every setting, read once, from the environment and from a file of NAME=value lines.
+
+The file is `.env` beside manage.py, or the one that ENV_FILE names (empty: none); the environment overrides
+it, and an empty value counts as not set. What is malformed or missing is an ImproperlyConfigured that names
+the variable. Production defaults hold unless DEBUG=1. Values of secrets are never repeated in an error.
+"""
+
+import base64
+import binascii
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Environment:
+    """Typed readers over the environment and the file of settings.
+
+    `names` lists every variable asked for, in order: what the documentation has to explain.
+    """
+
+    def __init__(self, *, file: Path | None) -> None:
+        self.file = file
+        self.names: list[str] = []
+        self._values = {**(self._read(file) if file else {}), **os.environ}
+
+    @staticmethod
+    def _read(file: Path) -> dict[str, str]:
+        """NAME=value lines; blank lines and lines that start with # are skipped, one pair of quotes is taken
+        off. There are no comments behind a value: a password may well hold a #.
+        """
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"The file of settings {file} cannot be read: {error}") from None
+        values = {}
+        for number, line in enumerate(lines, start=1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            name, equals, value = line.removeprefix("export ").partition("=")
+            name, value = name.strip(), value.strip()
+            if not equals or not name.isidentifier():
+                raise ImproperlyConfigured(f"{file}, line {number}: expected NAME=value.")
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+                value = value[1:-1]
+            values[name] = value
+        return values
+
+    def text(self, name: str, default: str = "") -> str:
+        self.names.append(name)
+        return self._values.get(name, "").strip() or default
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name).lower()
+        if not value:
+            return default
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("0", "false", "no", "off"):
+            return False
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name) or str(default)
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            raise ImproperlyConfigured(
+                f"{name} must be a whole number from {least} to {most}, not {value!r}."
+            )
+        return int(value)
+
+    def one_of(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, default).upper()
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+        return value
+
+    def words(self, name: str, default: list[str]) -> list[str]:
+        """Comma-separated."""
+        return [word.strip() for word in self.text(name).split(",") if word.strip()] or default
+
+    def url(self, name: str, default: str = "") -> str:
+        """An http or https address without user, password or fragment; no slash at its end."""
+        value = self.text(name, default)
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        except ValueError:
+            good = False
+        if not good or "@" in parts.netloc or parts.fragment:
+            raise ImproperlyConfigured(
+                f"{name} must be an http or https address, without a password and without a fragment."
+            )
+        return value.rstrip("/")
+
+    def folder(self, name: str, default: Path | None, *, within: Path) -> Path | None:
+        value = self.text(name)
+        return within / Path(value).expanduser() if value else default
+
+
+def database(url: str, *, name: str) -> dict:
+    """DATABASES["default"] out of an address; options in its query go to the driver.
+
+    sqlite:///relative is a file below the project's folder, sqlite:////absolute one anywhere, and
+    postgres:// or postgresql:// a server; every part may be percent-encoded.
+    """
+    scheme = url.partition("://")[0]
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ImproperlyConfigured(f"{name} must begin with sqlite:///, postgres:// or postgresql://.")
+    if "#" in url:
+        # What follows would silently be dropped as a fragment, most often half a password.
+        raise ImproperlyConfigured(f"{name}: a # must be written as %23.")
+    try:
+        config = dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} is not a valid address; special characters in its parts must be percent-encoded."
+        ) from None
+    options = config.setdefault("OPTIONS", {})
+    if scheme == "sqlite":
+        if config["HOST"] or not config["NAME"] or config["NAME"].startswith(":memory:"):
+            # Web, worker and commands are several processes: a database in memory would be one for each.
+            raise ImproperlyConfigured(
+                f"{name} must name a file: sqlite:///relative/to/the/project or sqlite:////absolute/path."
+            )
+        config["NAME"] = str(BASE_DIR / config["NAME"])
+        folder = Path(config["NAME"]).parent
+        if not folder.is_dir():
+            raise ImproperlyConfigured(f"{name}: the folder {folder} does not exist.")
+        # IMMEDIATE: a transaction that reads and then writes would else fail at once with "database is
+        # locked", whatever the timeout (seconds). synchronous stays FULL, SQLite's default: a claim that
+        # a power cut forgets would send the same mail twice.
+        config["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL",
+            **options,
+        }
+    else:
+        if not config["NAME"]:
+            raise ImproperlyConfigured(f"{name} must name a database: postgresql://user@host/database.")
+        # The parser lower-cases the host, which a socket's folder does not survive.
+        host = unquote(urlsplit(url).netloc.rpartition("@")[2].partition(":")[0])
+        if host.startswith("/"):
+            config["HOST"] = host
+        # Seconds; without it a silent server holds every request for minutes.
+        options.setdefault("connect_timeout", 10)
+    return config
+
+
+_env_file = os.environ.get("ENV_FILE", ".env")
+if _env_file != ".env" and _env_file and not (BASE_DIR / _env_file).is_file():
+    raise ImproperlyConfigured(f"ENV_FILE: there is no file {BASE_DIR / _env_file}.")
+env = Environment(file=BASE_DIR / _env_file if _env_file else None)
+env.names.append("ENV_FILE")
+
+# --- what must be known first
+
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        f"SECRET_KEY is not set. Set it in the environment or in {env.file or 'the file ENV_FILE names'} to "
+        "a long random text and keep it: a new one ends all sessions and loses queued tasks. To make one: "
+        'python3 -c "import secrets; print(secrets.token_urlsafe(50))" '
+        "(for a trial on one machine, python3 cjo.py demo does it for you)."
+    )
+
+VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var", within=BASE_DIR)
+try:
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"VAR_DIR: the folder {VAR_DIR} cannot be made: {error.strerror}.") from None
+
+# --- addresses
+
+SITE_URL = env.url("SITE_URL", "http://127.0.0.1:8000" if DEBUG else "")
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS",
+    ["127.0.0.1", "localhost", "[::1]"] if DEBUG else [urlsplit(SITE_URL).hostname] if SITE_URL else [],
+)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+ROOT_URLCONF = "cjo_site.urls"
+WSGI_APPLICATION = "cjo_site.wsgi.application"
+
+# --- transport: whoever ends TLS in front of gunicorn says so by X-Forwarded-Proto, which gunicorn believes
+# from 127.0.0.1 and from the addresses in its --forwarded-allow-ips, and from nobody else.
+
+HTTPS = env.flag("HTTPS", not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+# --- what it is made of
+
+INSTALLED_APPS = [
+    "cjo_site.apps.SiteConfig",  # first: its templates go before the admin's own
+    "journeys",
+    "approvals",
+    "cjo_site.apps.DeskAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+    "axes",
+]
+MIDDLEWARE = [
+    "cjo_site.middleware.ContentSecurityPolicyMiddleware",  # first: redirects and static files carry it too
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a refused login into an answer
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "static/"
+# Static files are served out of the installed packages: there is no collecting step to forget.
+WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- data
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": database(
+        env.text("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR))}/cjo.sqlite3"), name="DATABASE_URL"
+    )
+}
+FIXTURE_DIRS = [BASE_DIR / "fixtures"]
+# In files, so that web and worker see the same: the worker tells its state here.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": VAR_DIR / "cache",
+    }
+}
+
+# --- who comes in
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# --- the worker. Delivery is at least once, and a task's lock runs from when it is taken, not from when it
+# starts: retry must exceed timeout x (1 + ceil((queue_limit + 1) / workers)), or tasks run twice. Seconds.
+
+Q_CLUSTER = {
+    "name": "cjo",
+    "orm": "default",
+    "workers": 2,
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": 60,
+    "retry": 300,
+    "max_attempts": 3,
+    "ack_failures": False,
+    "catch_up": False,
+    "save_limit": 100,
+    "poll": 0.2,
+}
+
+# --- mail. Timeouts of mail and webhook stay below the worker's, which would kill a sending half-way.
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", 25, least=1, most=65535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT", 10, least=1, most=50)
+EMAIL_FILE_PATH = env.folder("EMAIL_FILE_DIR", None, within=VAR_DIR)
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Customer Success <customer-success@localhost>")
+REPLY_TO_EMAIL = env.text("REPLY_TO_EMAIL")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    raise ImproperlyConfigured("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other: set one of them.")
+if EMAIL_FILE_PATH:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+elif DEBUG and not EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST = EMAIL_HOST or "localhost"
+
+# --- webhook
+
+WEBHOOK_URL = env.url("WEBHOOK_URL")
+WEBHOOK_SECRET = env.text("WEBHOOK_SECRET")
+WEBHOOK_TIMEOUT = env.number("WEBHOOK_TIMEOUT", 10, least=1, most=50)
+try:
+    if len(base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"), validate=True)) < 24 and WEBHOOK_SECRET:
+        raise ImproperlyConfigured("WEBHOOK_SECRET is too short: at least 24 random bytes, in base64.")
+except binascii.Error:
+    raise ImproperlyConfigured("WEBHOOK_SECRET must be base64, with or without whsec_ before it.") from None
+if WEBHOOK_URL and not WEBHOOK_SECRET:
+    raise ImproperlyConfigured(
+        "WEBHOOK_URL is set but WEBHOOK_SECRET is not: what goes out is signed. One is made by: "
+        "python3 -c \"import base64, secrets; print('whsec_' + base64.b64encode(secrets.token_bytes(32))"
+        '.decode())"'
+    )
+
+# --- log, on standard error
+
+LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Django's own handlers would print each line a second time, and write mail.
+    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL, "propagate": True}},
+}

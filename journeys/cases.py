@@ -1,0 +1,222 @@
+"""From rows to rules: a Case per customer, filled step by step by the rules. Reads only.
+
+A batch is read by both ends of its range of ids, table by table: a join, or one open end, would make the
+database look at the whole of the other table for each range.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from journeys.domain import escalation, journey_state
+from journeys.domain.journey_state import StateEvaluation
+from journeys.domain.planning import Plan, plan
+from journeys.domain.policy import PolicyDocument
+from journeys.domain.risk import RiskScore, score
+from journeys.domain.signals import SignalFact, SignalSummary, aggregate
+from journeys.domain.signals import window as signal_window
+from journeys.domain.suppression import Suppression
+from journeys.domain.vocabulary import FindingKind, PersonReason, label
+from journeys.models import Customer, JourneyState, Signal
+
+RANGE_SIZE = 5_000
+
+
+class Profile(NamedTuple):
+    customer_id: str
+    name: str
+    email: str
+    owner: str
+    segment: str
+    account_value: Decimal | None
+    currency: str
+    do_not_contact: bool
+    hold_until: date | None
+
+
+class OpenState(NamedTuple):
+    id: int
+    journey_stage: str
+    state_entered_at: date
+    days_in_state: int | None
+    previous_stage: str
+    days_checked: bool
+
+
+class NewFinding(NamedTuple):
+    """`record` is what was received, where it could not be kept elsewhere."""
+
+    kind: str
+    subject: str
+    detail: str
+    record: dict | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """One customer in one run: what is known, then what each step made of it. `state` and the following
+    stay None where the customer has no open journey state."""
+
+    customer: Profile
+    stage: OpenState | None
+    signals: list[SignalFact]
+    value: float | None = None
+    state: StateEvaluation | None = None
+    summary: SignalSummary | None = None
+    risk: RiskScore | None = None
+    plan: Plan | None = None
+    person_reasons: tuple[PersonReason, ...] = ()
+    suppression: Suppression | None = None
+    findings: list[NewFinding] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.state.reasons + self.summary.reasons + self.risk.reasons
+
+    @property
+    def display_name(self) -> str:
+        return self.customer.name or self.customer.customer_id
+
+
+def ranges(size: int = RANGE_SIZE) -> Iterator[tuple[str, str]]:
+    """First and last id of each range of customers, in the order of ids."""
+    last = ""
+    while True:
+        ids = Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)
+        page = list(ids[:size])
+        if not page:
+            return
+        yield page[0], page[-1]
+        last = page[-1]
+
+
+def load(first: str, last: str, *, as_of: date, rules: PolicyDocument) -> list[Case]:
+    """The customers of a range, both ends included, with their open state and their signals in force."""
+    since, until = window(as_of, rules)
+    profiles = (
+        Customer.objects.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list(*Profile._fields)
+    )
+    states = JourneyState.objects.filter(customer_id__gte=first, customer_id__lte=last, left_on__isnull=True)
+    in_force = Signal.objects.filter(
+        customer_id__gte=first, customer_id__lte=last, detected_at__gte=since, detected_at__lt=until
+    )
+    open_states = {
+        row[0]: OpenState(*row[1:]) for row in states.values_list("customer_id", *OpenState._fields)
+    }
+    cases = {}
+    for row in profiles:
+        customer = Profile(*row)
+        value = None if customer.account_value is None else float(customer.account_value)
+        cases[customer.customer_id] = Case(customer, open_states.get(customer.customer_id), [], value)
+    columns = ("customer_id", "signal_id", "signal_type", "signal_strength", "detected_at")
+    for customer_id, signal_id, kind, strength, detected_at in in_force.values_list(*columns).iterator():
+        # A customer can arrive between the two queries; the next run sees both.
+        if case := cases.get(customer_id):
+            case.signals.append(SignalFact(signal_id, kind, strength, detected_at.date()))
+    return list(cases.values())
+
+
+def window(as_of: date, rules: PolicyDocument) -> tuple[datetime, datetime]:
+    """The signals in force, as moments: from the first, and before the second."""
+    first, last = signal_window(as_of, rules)
+    midnight = time(0, tzinfo=UTC)
+    return datetime.combine(first, midnight), datetime.combine(last + timedelta(days=1), midnight)
+
+
+def evaluate_state(case: Case, as_of: date, rules: PolicyDocument) -> None:
+    stage = case.stage
+    if stage is None:
+        case.findings.append(
+            NewFinding(
+                FindingKind.MISSING_STATE,
+                case.customer.customer_id,
+                "No open journey state, so no assessment.",
+            )
+        )
+        return
+    days = journey_state.days_in_state(stage.state_entered_at, as_of)
+    case.state = journey_state.evaluate(stage=stage.journey_stage, days=days, policy=rules)
+    if not journey_state.is_legal_move(stage.previous_stage or None, stage.journey_stage, rules):
+        case.findings.append(
+            NewFinding(
+                FindingKind.ILLEGAL_MOVE,
+                case.customer.customer_id,
+                f"Moved from {stage.previous_stage} to {stage.journey_stage} on {stage.state_entered_at}, "
+                "which the policy does not allow.",
+            )
+        )
+    if not stage.days_checked and stage.days_in_state is not None and stage.days_in_state != days:
+        case.findings.append(
+            NewFinding(
+                FindingKind.DAYS_MISMATCH,
+                case.customer.customer_id,
+                f"The record says {stage.days_in_state} days in {stage.journey_stage}, is {days} on {as_of}.",
+            )
+        )
+
+
+def aggregate_signals(case: Case, rules: PolicyDocument) -> None:
+    case.summary = aggregate(case.signals, rules)
+    for kind in case.summary.unknown_kinds:
+        case.findings.append(
+            NewFinding(
+                FindingKind.UNKNOWN_VALUE, kind, f"The policy does not know signals of the kind {kind}."
+            )
+        )
+
+
+def score_risk(case: Case, rules: PolicyDocument) -> None:
+    case.risk = score(signals=case.summary, state=case.state, account_value=case.value, policy=rules)
+    customer = case.customer
+    found = {
+        "stage": case.stage.journey_stage,
+        "segment": customer.segment,
+        "account_value": customer.account_value,
+    }
+    for name in escalation.unknown_values(case.stage.journey_stage, customer.segment, case.value, rules):
+        what = "is missing" if found[name] in (None, "") else f"is not known to the policy: {found[name]}"
+        case.findings.append(
+            NewFinding(FindingKind.UNKNOWN_VALUE, customer.customer_id, f"The {label(name)} {what}.")
+        )
+
+
+def plan_intervention(case: Case, rules: PolicyDocument) -> None:
+    case.plan = plan(
+        stage=case.stage.journey_stage,
+        kinds=case.summary.kinds,
+        total_signals=case.summary.total,
+        risk=case.risk,
+        account_value=case.value,
+        has_address=bool(case.customer.email),
+        policy=rules,
+    )
+
+
+def weigh_escalation(case: Case, rules: PolicyDocument) -> None:
+    case.person_reasons = escalation.person_reasons(
+        risk=case.risk,
+        plan=case.plan,
+        account_value=case.value,
+        stage=case.stage.journey_stage,
+        segment=case.customer.segment,
+        policy=rules,
+    )
+
+
+def assess(customer_id: str, *, as_of: date, rules: PolicyDocument) -> Case | None:
+    """One customer through all the rules, as a run sees them. None where there is none such."""
+    cases = load(customer_id, customer_id, as_of=as_of, rules=rules)
+    for case in cases:
+        evaluate_state(case, as_of, rules)
+        if case.state is not None:
+            aggregate_signals(case, rules)
+            score_risk(case, rules)
+            plan_intervention(case, rules)
+            weigh_escalation(case, rules)
+    return cases[0] if cases else None
+
+
+def assessed(cases: Iterable[Case]) -> list[Case]:
+    return [case for case in cases if case.state is not None]

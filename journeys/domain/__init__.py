@@ -1,0 +1,1 @@
+"""The decision rules: facts in, answer with its reasons out. No Django, no clock, no database."""

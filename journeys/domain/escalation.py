@@ -1,0 +1,50 @@
+"""Step 5: whether a person must decide, and why."""
+
+from .planning import Plan, has_playbook
+from .policy import PolicyDocument
+from .risk import RiskScore
+from .vocabulary import PersonReason, Stage, Tier
+
+_STAGES = frozenset(Stage)
+
+
+def person_reasons(
+    *,
+    risk: RiskScore,
+    plan: Plan,
+    account_value: float | None,
+    stage: str | None,
+    segment: str | None,
+    policy: PolicyDocument,
+) -> tuple[PersonReason, ...]:
+    """Every reason for which a person must decide, in a fixed order; none: the policy is the authority.
+
+    A stage without a playbook counts as unknown here, though it is no finding: no rule was made for it, and a
+    customer whom no rule fits is raised to a person.
+    """
+    reasons = []
+    if risk.tier is Tier.HIGH:
+        reasons.append(PersonReason.TIER_HIGH)
+    if risk.urgency is Tier.HIGH:
+        reasons.append(PersonReason.URGENCY_HIGH)
+    if account_value is not None and account_value >= policy.escalation.account_value:
+        reasons.append(PersonReason.VALUE_HIGH)
+    if plan.confidence_exact >= policy.escalation.confidence:
+        reasons.append(PersonReason.CONFIDENCE_HIGH)
+    if unknown_values(stage, segment, account_value, policy) or not has_playbook(stage, policy):
+        reasons.append(PersonReason.UNKNOWN_VALUE)
+    return tuple(reasons)
+
+
+def unknown_values(
+    stage: str | None, segment: str | None, account_value: float | None, policy: PolicyDocument
+) -> tuple[str, ...]:
+    """Which of "stage", "segment" and "account_value" are missing or not known to the policy: findings."""
+    unknown = ()
+    if stage not in _STAGES:
+        unknown += ("stage",)
+    if segment not in policy.escalation.segments:
+        unknown += ("segment",)
+    if account_value is None:
+        unknown += ("account_value",)
+    return unknown

@@ -1,0 +1,19 @@
+from journeys.models.customers import Customer, JourneyState, Signal
+from journeys.models.interventions import Execution, ExecutionSwitch, Intervention, Outcome
+from journeys.models.policies import Policy
+from journeys.models.runs import Assessment, Finding, Heartbeat, PipelineRun
+
+__all__ = [
+    "Assessment",
+    "Customer",
+    "Execution",
+    "ExecutionSwitch",
+    "Finding",
+    "Heartbeat",
+    "Intervention",
+    "JourneyState",
+    "Outcome",
+    "PipelineRun",
+    "Policy",
+    "Signal",
+]

@@ -1,0 +1,164 @@
+"""Runs of the pipeline, what they concluded about each customer, and what did not fit."""
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from journeys.domain.vocabulary import (
+    Channel,
+    Disposition,
+    FindingKind,
+    Health,
+    SuppressionReason,
+    Tier,
+    choices,
+)
+from journeys.models.customers import Customer
+from journeys.models.policies import Policy
+
+# A run that has not given a sign of life for so long counts as failed.
+HEARTBEAT_LIMIT = timedelta(minutes=5)
+
+
+class PipelineRun(models.Model):
+    """One run: its goal and plan are written before it starts, then each step's status, counts and
+    seconds. `counts` holds the figures of the run's document."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    class Scope(models.TextChoices):
+        PORTFOLIO = "portfolio"
+        CUSTOMER = "customer"
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    scope = models.CharField(max_length=10, choices=Scope, default=Scope.PORTFOLIO)
+    customer = models.ForeignKey(Customer, models.PROTECT, null=True, blank=True, related_name="+")
+    as_of = models.DateField("as of")
+    policy = models.ForeignKey(Policy, models.PROTECT, related_name="runs")
+    goal = models.CharField(max_length=200)
+    steps = models.JSONField(default=list)
+    counts = models.JSONField(default=dict)
+    report = models.JSONField(null=True, blank=True)
+    auto_approve_for_testing = models.BooleanField(default=False)
+    requested_by_key = models.CharField(max_length=80)
+    requested_by_name = models.CharField("requested by", max_length=150)
+    door = models.CharField(max_length=30)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        default_permissions = ("view",)
+        permissions = [("run_pipeline", "Can run the pipeline")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope"],
+                condition=Q(status="running", scope="portfolio"),
+                name="journeys_one_portfolio_run",
+            ),
+        ]
+
+    def __str__(self):
+        return f"Run {self.pk}"
+
+    @property
+    def scope_text(self) -> str:
+        return f"customer:{self.customer_id}" if self.customer_id else self.scope
+
+
+class Assessment(models.Model):
+    """What a run concluded about a customer: the scores, each with what it is made of, and whether an
+    intervention was proposed, suppressed or not called for, with the reason."""
+
+    run = models.ForeignKey(PipelineRun, models.CASCADE, related_name="assessments")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="assessments", db_index=False)
+    as_of = models.DateField("as of")
+    journey_stage = models.CharField(max_length=40)
+    days_in_state = models.PositiveIntegerField()
+    stage_health = models.CharField(max_length=10, choices=choices(Health))
+    signal_risk = models.FloatField("signal risk, 0 to 1")
+    friction_score = models.FloatField("friction, 0 to 1")
+    overall_risk_score = models.FloatField("risk, 0 to 1")
+    churn_risk_score = models.FloatField("churn risk, 0 to 1")
+    contribution_signals = models.FloatField()
+    contribution_time_in_state = models.FloatField()
+    contribution_customer_value = models.FloatField()
+    contribution_signal_count = models.FloatField()
+    risk_tier = models.CharField(max_length=10, choices=choices(Tier))
+    urgency = models.CharField(max_length=10, choices=choices(Tier))
+    risk_factors = models.JSONField()
+    confidence = models.FloatField("confidence, 0 to 1")
+    recommended_action = models.CharField(max_length=60, blank=True)
+    channel = models.CharField(max_length=10, blank=True, choices=choices(Channel))
+    priority_score = models.FloatField("priority, 0 to 100", null=True)
+    disposition = models.CharField(max_length=20, choices=choices(Disposition))
+    suppression_reason = models.CharField(max_length=30, blank=True, choices=choices(SuppressionReason))
+    disposition_detail = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["run", "customer"], name="journeys_assessed_once_a_run")
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-as_of", "-id"], name="journeys_assessment_history"),
+            models.Index(fields=["run", "disposition"], name="journeys_run_disposition"),
+        ]
+
+    def __str__(self):
+        return f"{self.customer_id} on {self.as_of}: {self.overall_risk_score:.3f}"
+
+
+class Finding(models.Model):
+    """Something received that fits nowhere, kept with what came, until a person or a later run mends it.
+    The same finding is made once (`digest`: of its detail and record)."""
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        MENDED = "mended"
+        DISMISSED = "dismissed"
+
+    kind = models.CharField(max_length=20, choices=choices(FindingKind))
+    subject = models.CharField("about", max_length=200)
+    detail = models.CharField(max_length=500)
+    record = models.JSONField("as received", null=True, blank=True)
+    digest = models.CharField(max_length=64, editable=False)
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    run = models.ForeignKey(PipelineRun, models.SET_NULL, null=True, blank=True, related_name="findings")
+    found_at = models.DateTimeField(default=timezone.now)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=150, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = [("close_finding", "Can dismiss findings")]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "subject", "digest"], name="journeys_finding_once")
+        ]
+        indexes = [models.Index(fields=["status", "-found_at"], name="journeys_finding_status")]
+
+    def __str__(self):
+        return f"{self.get_kind_display()}: {self.subject}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the system last showed that it lives."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    beat_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return f"{self.name}, {self.beat_at:%d %b %H:%M:%S}"
