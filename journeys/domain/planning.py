@@ -62,9 +62,8 @@ def _confidence(overall: float, total_signals: int, policy: PolicyDocument) -> t
     confidence = min(1.0, confidence)
     # Three places: the rounded overall has three, so that a confidence of .498 does not read as .50.
     if added:
-        return confidence, (
-            f"Confidence {confidence:.3f}: risk {overall:.3f}, and {added:.2f} for {total_signals} signals."
-        )
+        count = f"{total_signals} signals" if total_signals != 1 else "one signal"
+        return confidence, f"Confidence {confidence:.3f}: risk {overall:.3f}, and {added:.2f} for {count}."
     return confidence, f"Confidence {confidence:.3f}, as the risk."
 
 

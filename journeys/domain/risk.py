@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from .journey_state import StateEvaluation
-from .policy import PolicyDocument, Thresholds
+from .policy import PolicyDocument
+from .policy_sections import Thresholds
 from .signals import SignalSummary
 from .vocabulary import Tier
 

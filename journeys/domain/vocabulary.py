@@ -302,7 +302,7 @@ def label(word: str | None) -> str:
 def phrase(word: str | None) -> str:
     """The label as it stands inside a sentence: "E-mail" -> "e-mail", while "SMB" stays as it is."""
     text = label(word)
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def choices(words: type[StrEnum]) -> list[tuple[str, str]]:
