@@ -81,7 +81,7 @@ class ApprovalRequest(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject_key"],
-                condition=Q(status=Status.PENDING),
+                condition=Q(status=Status.PENDING.value),
                 name="approvals_one_open_request",
                 violation_error_message="There is an open request for this already.",
             ),
@@ -112,6 +112,11 @@ class ApprovalRequest(models.Model):
         )
 
 
+class AuthorityLimitManager(models.Manager):
+    def get_by_natural_key(self, group_name):
+        return self.get(group__name=group_name)
+
+
 class AuthorityLimit(models.Model):
     """Up to which value, inclusive, the members of a group may decide. No row: no authority."""
 
@@ -124,6 +129,8 @@ class AuthorityLimit(models.Model):
         blank=True,
         help_text="Empty: without limit.",
     )
+
+    objects = AuthorityLimitManager()
 
     def __str__(self):
         return (

@@ -1,6 +1,7 @@
 """The addresses of the site."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
@@ -9,5 +10,7 @@ from cjo_site.health import healthz
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    # Browsers ask for it by this name on every page that names no other.
+    path("favicon.ico", RedirectView.as_view(url=static("cjo_site/favicon.svg"))),
     path("healthz", healthz, name="healthz"),
 ]

@@ -45,6 +45,13 @@ class Customer(models.Model):
         return self.name or self.customer_id
 
 
+class JourneyStateManager(models.Manager):
+    def get_by_natural_key(self, customer_id, journey_stage, state_entered_at):
+        return self.get(
+            customer_id=customer_id, journey_stage=journey_stage, state_entered_at=state_entered_at
+        )
+
+
 class JourneyState(models.Model):
     """A log of the stages; one state per customer is open (`left_on` is null)."""
 
@@ -61,6 +68,8 @@ class JourneyState(models.Model):
     left_on = models.DateField(null=True, blank=True)
     days_checked = models.BooleanField(default=False, editable=False)
     received_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = JourneyStateManager()
 
     class Meta:
         constraints = [
@@ -79,6 +88,11 @@ class JourneyState(models.Model):
 
     def __str__(self):
         return f"{self.customer_id} in {self.journey_stage} since {self.state_entered_at}"
+
+    def natural_key(self):
+        return self.customer_id, self.journey_stage, self.state_entered_at
+
+    natural_key.dependencies = ["journeys.customer"]
 
 
 class SignalQuerySet(models.QuerySet):

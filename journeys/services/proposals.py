@@ -82,28 +82,7 @@ def open_proposals(
     for proposal in proposals:
         case = proposal.case
         text = _content(case, case.plan.action, case.plan.channel, rules)
-        intervention = Intervention(
-            customer_id=case.customer.customer_id,
-            agent_name=AGENT,
-            origin=Origin.MACHINE,
-            run=run,
-            journey_stage=case.stage.journey_stage,
-            recommended_action=case.plan.action,
-            channel=case.plan.channel,
-            recipient=_recipient(case, case.plan.channel),
-            status=InterventionStatus.PENDING,
-            confidence=case.plan.confidence,
-            risk_score=case.risk.overall,
-            risk_tier=case.risk.tier,
-            priority_score=case.plan.priority,
-            requires_human_approval=proposal.authority is None,
-            person_reasons=[reason.value for reason in proposal.person_reasons],
-            reasons=list(case.reasons + case.plan.reasons),
-            triggered_by_signals=list(case.summary.signal_ids),
-            evaluation_latency_ms=round(proposal.latency_ms, 3),
-            as_of=run.as_of,
-            generated_at=now,
-        )
+        intervention = draft(proposal, run=run)
         interventions.append(intervention)
         requests.append(_request(intervention, case, text, policy=policy, rules=rules, now=now))
     Intervention.objects.bulk_create(interventions, batch_size=500)
@@ -115,10 +94,41 @@ def open_proposals(
         authorise_by_policy(
             decided, policy=str(policy), authority=authority, reason=_POLICY_REASON[authority]
         )
-    for intervention, row in zip(interventions, rows, strict=True):
-        if row.status != Status.PENDING:
-            intervention.status = status_after(row.status, intervention.channel)
+    for intervention, proposal in zip(interventions, proposals, strict=True):
+        intervention.status = status_in_run(proposal)
     return interventions
+
+
+def status_in_run(proposal: Proposal) -> InterventionStatus:
+    """Where a proposal stands at the end of its run."""
+    decided = Status.APPROVED if proposal.authority else Status.PENDING
+    return status_after(decided, proposal.case.plan.channel)
+
+
+def draft(proposal: Proposal, *, run: PipelineRun) -> Intervention:
+    """The unsaved row of a proposal, pending."""
+    case = proposal.case
+    return Intervention(
+        customer_id=case.customer.customer_id,
+        agent_name=AGENT,
+        origin=Origin.MACHINE,
+        run=run,
+        journey_stage=case.stage.journey_stage,
+        recommended_action=case.plan.action,
+        channel=case.plan.channel,
+        recipient=_recipient(case, case.plan.channel),
+        status=InterventionStatus.PENDING,
+        confidence=case.plan.confidence,
+        risk_score=case.risk.overall,
+        risk_tier=case.risk.tier,
+        priority_score=case.plan.priority,
+        requires_human_approval=bool(proposal.person_reasons),
+        person_reasons=[reason.value for reason in proposal.person_reasons],
+        reasons=list(case.reasons + case.plan.reasons),
+        triggered_by_signals=list(case.summary.signal_ids),
+        evaluation_latency_ms=round(proposal.latency_ms, 3),
+        as_of=run.as_of,
+    )
 
 
 def propose(

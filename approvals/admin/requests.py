@@ -1,0 +1,194 @@
+"""The queue, and the page on which a request is decided."""
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from approvals import queue, shown
+from approvals.admin.filters import known_values
+from approvals.admin.trail import trail_url
+from approvals.desk import Act, DeskAdmin, DeskForm, who
+from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rules import Refusal, Status, Verdict
+from approvals.services import check_may_decide, decide
+from approvals.subjects import choices, labels, subject_of
+from approvals.templatetags.desk import ago, chip, due
+
+_BIGGEST_ID = 2**63 - 1
+
+
+class DecisionForm(DeskForm):
+    """Nothing is preselected and nothing filled in. `fingerprint` is of what the page showed."""
+
+    verdict = forms.ChoiceField(
+        label="Your decision",
+        choices=[(Verdict.APPROVED.value, "Approve"), (Verdict.REJECTED.value, "Reject")],
+        widget=forms.RadioSelect(attrs={"class": "choice"}),
+        error_messages={"required": "Choose: approve or reject."},
+    )
+    reason = forms.CharField(
+        required=False,
+        max_length=2000,
+        help_text="Stands in the trail; a rejection needs one.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+    fingerprint = forms.CharField(widget=forms.HiddenInput)
+
+
+def _decide(request, row: ApprovalRequest, data: dict) -> str:
+    verdict = Verdict(data["verdict"])
+    decide(
+        request_id=row.pk,
+        verdict=verdict,
+        fingerprint=data["fingerprint"],
+        reason=data["reason"],
+        **who(request),
+    )
+    return f"{verdict.capitalize()}: {row.title}."
+
+
+def _next_page(request, row: ApprovalRequest) -> str:
+    following = queue.next_after(row, request.user)
+    if following is None:
+        return reverse("admin:approvals_approvalrequest_changelist")
+    return reverse("admin:approvals_approvalrequest_change", args=[following.pk])
+
+
+def refusal_for(row: ApprovalRequest, user) -> str:
+    """Why this person cannot decide it now; empty where they can."""
+    if row.status != Status.PENDING:
+        return f"This request is {row.status}."
+    if row.expires_at <= timezone.now():
+        return f"The time to decide ran out: {shown.absolute(row.expires_at)}."
+    try:
+        check_may_decide(row, user)
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+@admin.register(ApprovalRequest)
+class ApprovalRequestAdmin(DeskAdmin):
+    page_template = "admin/approvals/approvalrequest/page.html"
+    ordering = ("-priority_score", "requested_at", "-id")
+    list_display = ("what", "risk", "stake", "priority", "due", "status_shown")
+    list_display_links = None
+    search_fields = ("concerning",)
+    search_help_text = "Customer or request id"
+    list_filter = (
+        known_values(
+            "status",
+            "status",
+            lambda: [(status.value, status.capitalize()) for status in Status],
+            default=Status.PENDING.value,
+        ),
+        known_values("risk_tier", "risk", lambda: choices("risk_tier").items()),
+        known_values("action", "action", lambda: choices("action").items()),
+        known_values("segment", "segment", lambda: choices("segment").items()),
+        known_values("kind", "kind", lambda: labels().items()),
+    )
+    acts = (
+        Act(
+            name="decide",
+            title="Your decision",
+            button="Decide",
+            form=DecisionForm,
+            perform=_decide,
+            offered=lambda request, row: not refusal_for(row, request.user),
+            initial=lambda request, row: {"fingerprint": row.fingerprint},
+            afterwards=_next_page,
+        ),
+    )
+
+    def get_search_results(self, request, queryset, search_term):
+        """Exact, or by the beginning of the customer's id: a search inside texts would read every row."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(concerning__startswith=term)
+        number = term.removeprefix("#")
+        if number.isdecimal() and int(number) <= _BIGGEST_ID:
+            found |= Q(pk=int(number))
+        return queryset.filter(found), False
+
+    # -- the list
+
+    def list_page(self, request, refused=None, **extra):
+        response = super().list_page(request, refused, **extra)
+        changelist = getattr(response, "context_data", {}).get("cl")
+        if changelist is not None and request.GET.get("status", Status.PENDING) == Status.PENDING:
+            now = timezone.now()
+            found = queue.standing(changelist.queryset, now)
+            response.context_data |= {"counts": queue.told(found, now), "waiting": found.requests}
+        return response
+
+    @admin.display(description="What, for whom, why")
+    def what(self, row):
+        return format_html(
+            '<a class="what" href="{}">{}</a><div class="why">{}</div>',
+            self.row_url(row),
+            row.title,
+            row.summary or "–",
+        )
+
+    @admin.display(description="Risk")
+    def risk(self, row):
+        if not row.risk_tier:
+            return "–"
+        return chip(f"{row.risk_tier} {shown.score(row.risk_score)}", row.risk_tier)
+
+    @admin.display(description="At stake")
+    def stake(self, row):
+        if row.value_at_stake is None and not row.needs_limit:
+            return "–"
+        return format_html('<span class="n">{}</span>', shown.money(row.value_at_stake, row.currency))
+
+    @admin.display(description="Priority")
+    def priority(self, row):
+        return format_html('<span class="n">{}</span>', f"{row.priority_score:.1f}")
+
+    @admin.display(description="Due")
+    def due(self, row):
+        return due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at)
+
+    @admin.display(description="Status")
+    def status_shown(self, row):
+        return chip(row.get_status_display())
+
+    # -- the page
+
+    def page_context(self, request, row):
+        subject = subject_of(row.kind)
+        reasons = choices("person_reasons")
+        events = AuditEvent.objects.filter(request_id=row.pk).select_related("detail")
+        decision = row.decisions.select_related("event__detail").first()
+        return {
+            "title": row.title,
+            "subject_template": subject.template,
+            "subject_label": subject.label,
+            "evidence": subject.describe(row, request.user),
+            "refusal": refusal_for(row, request.user),
+            "place": queue.place(row) if row.status == Status.PENDING else None,
+            "person_reasons": [reasons.get(word, word) for word in row.person_reasons],
+            "authority": _authority(request.user),
+            "decision": decision,
+            "decision_trail": trail_url(actor=decision.actor_key) if decision else "",
+            "proposer_trail": trail_url(actor=row.proposed_by_key),
+            "events": events,
+            "trail": trail_url(request_id=row.pk),
+        }
+
+
+def _authority(user) -> str:
+    """The person's own limit, in words."""
+    from approvals.models import AuthorityLimit
+
+    limits = list(AuthorityLimit.objects.filter(group__user=user).values_list("max_value", flat=True))
+    if not limits:
+        return "You have no limit of authority: you may decide nothing that has a value."
+    if None in limits:
+        return "You may decide without limit."
+    return f"You may decide up to {max(limits):,.0f}, inclusive."

@@ -1,0 +1,238 @@
+"""What the desk's admin pages share: a list, a page per row, and acts, each a form on its own address.
+
+Nothing is edited in place. An act is a POST that calls one service; what the service refuses is shown on the
+page, with what was typed kept. GET and HEAD do nothing anywhere.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, update_wrapper
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from approvals.rules import Refusal
+
+DOOR = "admin"
+_STATUS_OF_REFUSAL = {
+    "not_found": 404,
+    "not_authorised": 403,
+    "own_request": 403,
+    "already_decided": 409,
+    "too_late": 409,
+    "stale": 409,
+}
+
+
+class DeskForm(forms.Form):
+    """Labels without a colon; which fields are needed is said in words."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+
+
+class NoteForm(DeskForm):
+    note = forms.CharField(max_length=300, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that can be done from a page.
+
+    `name` is its address below the row's. `perform(request, row, cleaned data)` calls the service and returns
+    the sentence that tells of the success; it raises Refusal. `offered(request, row)` says whether the form is
+    shown; the service itself decides whether it may be done. `initial(request, row)` fills in the form, and
+    `afterwards(request, row)` is the address that follows (default: the page again).
+    """
+
+    name: str
+    title: str
+    button: str
+    form: type[forms.Form]
+    perform: Callable[[HttpRequest, Model, dict], str]
+    offered: Callable[[HttpRequest, Model], bool] = lambda request, row: True
+    explanation: str = ""
+    initial: Callable[[HttpRequest, Model], dict] = lambda request, row: {}
+    afterwards: Callable[[HttpRequest, Model], str] | None = None
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedAct:
+    """An act as a page shows it: with its form, bound where it was refused, and its address."""
+
+    act: Act
+    form: forms.Form
+    url: str
+
+
+def who(request: HttpRequest) -> dict:
+    """The arguments by which every service knows who acts, and through which door."""
+    return {"user": request.user, "door": DOOR, "address": request.META.get("REMOTE_ADDR", "")}
+
+
+class DeskAdmin(admin.ModelAdmin):
+    """A read-only list and page. `acts` belong to a row, `list_acts` to the list."""
+
+    page_template = "admin/desk/page.html"
+    acts: tuple[Act, ...] = ()
+    list_acts: tuple[Act, ...] = ()
+    empty_state = "Nothing here yet."
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+    sortable_by = ()
+    media = forms.Media()
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def has_view_permission(self, request, obj=None):
+        return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
+
+    def has_module_permission(self, request):
+        return self.has_view_permission(request)
+
+    def get_urls(self):
+        """Only what there is to see and to do: no add, no delete, no history of edits."""
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+
+        def address(pattern: str, view: Callable, name: str):
+            guarded = update_wrapper(partial(self._guarded, view), view)
+            return path(pattern, guarded, name=f"{prefix}_{name}")
+
+        return [
+            address("", self.changelist_view, "changelist"),
+            *(
+                address(f"{act.name}/", partial(self._act_on_list, act=act), act.name)
+                for act in self.list_acts
+            ),
+            *self.own_urls(address),
+            *(
+                address(f"<path:object_id>/{act.name}/", partial(self._act_on_row, act=act), act.name)
+                for act in self.acts
+            ),
+            address("<path:object_id>/change/", self.change_view, "change"),
+        ]
+
+    def own_urls(self, address: Callable) -> list:
+        return []
+
+    def _guarded(self, view, request, *args, **kwargs):
+        return self.admin_site.admin_view(view)(request, *args, **kwargs)
+
+    # -- pages
+
+    def changelist_view(self, request, extra_context=None):
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return self.list_page(request, **(extra_context or {}))
+
+    def list_page(self, request, refused: OfferedAct | None = None, **extra) -> HttpResponse:
+        acts = self._offered(request, None, self.list_acts, refused)
+        context = {"acts": acts, "empty_state": self.empty_state, **extra}
+        return super().changelist_view(request, context)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        row = self.row_or_none(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return self.page(request, row)
+
+    def row_or_none(self, request, object_id: str) -> Model | None:
+        """The row, None where there is none such. Raises PermissionDenied."""
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
+
+    def page(self, request, row, refused: OfferedAct | None = None, status: int = 200) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(row),
+            "opts": self.opts,
+            "list_url": self.list_url(),
+            "row": row,
+            "acts": self._offered(request, row, self.acts, refused),
+            "refused": refused,
+            **self.page_context(request, row),
+        }
+        return TemplateResponse(request, self.page_template, context, status=status)
+
+    def page_context(self, request, row) -> dict:
+        return {"facts": [(field.verbose_name, getattr(row, field.name)) for field in self.opts.fields]}
+
+    def list_url(self) -> str:
+        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def row_url(self, row, name: str = "change") -> str:
+        from django.contrib.admin.utils import quote
+
+        view = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return reverse(view, args=[quote(row.pk)])
+
+    # -- acts
+
+    def _offered(self, request, row, acts, refused: OfferedAct | None) -> dict[str, OfferedAct]:
+        """The acts that are on offer, by name (with _ for -). One that was just refused keeps its form."""
+        offered = {}
+        for act in acts:
+            if refused and refused.act is act:
+                offered[act.name.replace("-", "_")] = refused
+            elif act.offered(request, row):
+                form = act.form(initial=act.initial(request, row), auto_id=f"{act.name}-%s")
+                offered[act.name.replace("-", "_")] = OfferedAct(act, form, self._act_url(act, row))
+        return offered
+
+    def _act_url(self, act: Act, row) -> str:
+        if row is not None:
+            return self.row_url(row, act.name)
+        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{act.name}")
+
+    def _act_on_list(self, request, *, act: Act) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self._perform(request, None, act, lambda refused, status: self.list_page(request, refused))
+
+    def _act_on_row(self, request, object_id, *, act: Act) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = self.row_or_none(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return self._perform(
+            request, row, act, lambda refused, status: self.page(request, row, refused, status)
+        )
+
+    def _perform(self, request, row, act: Act, show_again: Callable) -> HttpResponse:
+        form = act.form(request.POST, auto_id=f"{act.name}-%s")
+        status = 400
+        if form.is_valid():
+            try:
+                sentence = act.perform(request, row, form.cleaned_data)
+            except Refusal as refusal:
+                form.add_error(None, str(refusal))
+                status = _STATUS_OF_REFUSAL.get(refusal.code, 400)
+            else:
+                messages.success(request, sentence)
+                page = self.list_url() if row is None else self.row_url(row)
+                return HttpResponseRedirect(act.afterwards(request, row) if act.afterwards else page)
+        if row is not None:
+            row.refresh_from_db()
+        return show_again(OfferedAct(act, form, self._act_url(act, row)), status)

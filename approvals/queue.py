@@ -1,0 +1,100 @@
+"""Reading the queue: who may decide what, what comes next, and what it amounts to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.utils import timezone
+
+from approvals import shown
+from approvals.models import ApprovalRequest, AuthorityLimit, user_key
+
+
+def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]:
+    """The pending requests on which this person's decision would stand: `check_may_decide` as a query."""
+    now = now or timezone.now()
+    pending = ApprovalRequest.objects.pending().filter(expires_at__gt=now)
+    if not user.is_active:
+        return pending.none()
+    if not user.is_superuser:
+        pending = pending.filter(permission__in=user.get_all_permissions())
+    covered = Q(needs_limit=False)
+    limits = list(AuthorityLimit.objects.filter(group__user=user).values_list("max_value", flat=True))
+    if None in limits:
+        covered |= Q(needs_limit=True)
+    elif limits:
+        covered |= Q(value_at_stake__lte=max(limits))
+    return pending.filter(covered).exclude(proposed_by_key=user_key(user)).by_priority()
+
+
+def next_after(request: ApprovalRequest, user) -> ApprovalRequest | None:
+    """What this person decides next: the first after `request` in the order of the queue, else the first."""
+    mine = decidable_by(user).exclude(pk=request.pk)
+    return mine.filter(_behind(request)).first() or mine.first()
+
+
+def place(request: ApprovalRequest) -> tuple[int, int]:
+    """Its place among the pending ones, from 1, and how many there are."""
+    pending = ApprovalRequest.objects.pending()
+    return pending.exclude(pk=request.pk).exclude(_behind(request)).count() + 1, pending.count()
+
+
+def _behind(request: ApprovalRequest) -> Q:
+    same = Q(priority_score=request.priority_score)
+    return (
+        Q(priority_score__lt=request.priority_score)
+        | same & Q(requested_at__gt=request.requested_at)
+        | same & Q(requested_at=request.requested_at, pk__lt=request.pk)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a set of requests amounts to; `at_stake` is per currency, and leaves out what is not known."""
+
+    requests: int
+    at_stake: tuple[tuple[str, Decimal], ...]
+    due_today: int
+    oldest: datetime | None
+
+
+def standing(requests: QuerySet[ApprovalRequest], now: datetime) -> Standing:
+    """One query. "Today" ends at midnight UTC; what is late already is due today."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    rows = list(
+        requests.order_by()
+        .values("currency")
+        .annotate(
+            number=Count("pk"),
+            total=Sum("value_at_stake"),
+            due=Count("pk", filter=Q(decision_due_at__lt=midnight)),
+            oldest=Min("requested_at"),
+        )
+        .order_by("currency")
+    )
+    return Standing(
+        requests=sum(row["number"] for row in rows),
+        at_stake=tuple((row["currency"], row["total"]) for row in rows if row["total"]),
+        due_today=sum(row["due"] for row in rows),
+        oldest=min((row["oldest"] for row in rows), default=None),
+    )
+
+
+def told(found: Standing, now: datetime) -> str:
+    """ "12 requests, $814,000 a year at stake; 3 due today; the oldest has waited 5 h"."""
+    if not found.requests:
+        return "Nothing waits for a decision."
+    number = "1 request" if found.requests == 1 else f"{found.requests:,} requests"
+    parts = [number]
+    if found.at_stake:
+        parts[0] += f", {_listed(shown.money(total, name) for name, total in found.at_stake)} a year at stake"
+    parts.append(f"{found.due_today or 'none'} due today")
+    parts.append(f"the oldest has waited {shown.span(now - found.oldest)}")
+    return "; ".join(parts) + "."
+
+
+def _listed(figures: Iterable[str]) -> str:
+    figures = list(figures)
+    return figures[0] if len(figures) == 1 else f"{', '.join(figures[:-1])} and {figures[-1]}"

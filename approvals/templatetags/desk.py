@@ -1,0 +1,84 @@
+"""What the desk's templates say and show: moments, money, scores, chips, and lists that become cards."""
+
+from datetime import date, datetime
+
+from django import template
+from django.contrib.admin.templatetags.admin_list import result_headers, results
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from approvals import shown
+
+register = template.Library()
+
+register.filter("money", shown.money)
+register.filter("score", shown.score)
+register.filter("absolute", lambda moment: shown.absolute(moment) if moment else "")
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """Relative, with the moment itself behind it."""
+    if moment is None:
+        return "–"
+    relative = shown.relative(moment, timezone.now())
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), shown.absolute(moment), relative
+    )
+
+
+@register.filter
+def moment(at: datetime | None) -> str:
+    """Relative and absolute, both to read."""
+    if at is None:
+        return "–"
+    return format_html(
+        '{} <span class="why">{}</span>', shown.relative(at, timezone.now()), shown.absolute(at)
+    )
+
+
+@register.filter
+def day(on: date | None) -> str:
+    return f"{on.day} {on:%b %Y}" if on else "–"
+
+
+@register.simple_tag
+def chip(text: object, tone: str = "") -> SafeString:
+    """A small label; `tone` is high, medium, low or empty, and is never the only bearer of the meaning."""
+    return format_html('<span class="chip {}">{}</span>', tone, text)
+
+
+@register.simple_tag
+def due(moment: datetime, now: datetime | None = None) -> SafeString:
+    """A countdown: how long is left, louder the closer it is."""
+    now = now or timezone.now()
+    left = (moment - now).total_seconds()
+    text = shown.span(moment - now) if left > 0 else f"{shown.span(now - moment)} late"
+    tone = "high" if left < 3600 else "medium" if left < 4 * 3600 else ""
+    return format_html(
+        '<span class="chip {}"><time datetime="{}" title="{}">{}</time></span>',
+        tone,
+        moment.isoformat(),
+        f"Due {shown.absolute(moment)}",
+        text,
+    )
+
+
+@register.simple_tag
+def labelled_results(cl) -> list[list[SafeString]]:
+    """The rows of a list, each cell with its column's heading, which a narrow screen shows before it."""
+    headings = [format_html(' data-label="{}"', header["text"]) for header in result_headers(cl)]
+    return [
+        [
+            # A cell begins with <td or <th and was escaped by the admin.
+            mark_safe(f"{cell[:3]}{heading}{cell[3:]}")  # noqa: S308
+            for cell, heading in zip(row, headings, strict=False)
+        ]
+        for row in results(cl)
+    ]
+
+
+@register.simple_tag
+def headers(cl) -> list[dict]:
+    return list(result_headers(cl))

@@ -1,0 +1,74 @@
+"""What a run leaves on its own row while it works: steps, counts, seconds, and its sign of life."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.utils import timezone
+
+from journeys.models import PipelineRun
+from journeys.pipeline.steps import STEPS, Progress
+
+
+class Recorder:
+    """Keeps each step's status, counts and seconds on the run, and its sign of life."""
+
+    def __init__(self, planned: PipelineRun, *, save: bool):
+        self.run = planned
+        self.current = STEPS[0].name
+        self._save = save
+        self._progress = {step.name: Progress() for step in STEPS}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Progress]:
+        self.current = name
+        progress = self._progress[name]
+        started = time.perf_counter()
+        yield progress
+        progress.seconds += time.perf_counter() - started
+
+    def snapshot(self) -> dict[str, tuple[int, int]]:
+        return {name: (progress.taken, progress.given) for name, progress in self._progress.items()}
+
+    def restore(self, totals: dict[str, tuple[int, int]]) -> None:
+        for name, (taken, given) in totals.items():
+            self._progress[name].taken, self._progress[name].given = taken, given
+
+    def beat(self) -> None:
+        self._write(running=self.current)
+        self.run.heartbeat_at = timezone.now()
+        self._update("steps", "heartbeat_at")
+
+    def succeed(self) -> None:
+        self._write()
+        self.run.status = PipelineRun.Status.SUCCEEDED
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        self._write(failed=self.current)
+        self.run.status = PipelineRun.Status.FAILED
+        self.run.error = f"{self.current}: {error}"
+        self._finish()
+
+    def _finish(self) -> None:
+        self.run.finished_at = self.run.heartbeat_at = timezone.now()
+        self._update("steps", "heartbeat_at", "status", "finished_at", "error", "counts", "report")
+
+    def _write(self, *, running: str = "", failed: str = "") -> None:
+        status, after = "done", False
+        for row in self.run.steps:
+            progress = self._progress[row["name"]]
+            if row["status"] == "skipped":
+                continue
+            if row["name"] in (running, failed):
+                status, after = ("failed" if failed else "running"), True
+            row["status"] = status
+            row["seconds"], row["in"], row["out"] = round(progress.seconds, 4), progress.taken, progress.given
+            if after:
+                status = "planned"
+
+    def _update(self, *names: str) -> None:
+        if self._save:
+            PipelineRun.objects.filter(pk=self.run.pk).update(
+                **{name: getattr(self.run, name) for name in names}
+            )

@@ -1,0 +1,234 @@
+"""The published plan: `STEPS`, top to bottom, and what each of them does.
+
+The first six work on one range of customers after the other, so that memory stays flat whatever their
+number; the others look at the run as a whole. Execution is never a step: workers carry out what is approved.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.conf import settings
+
+from approvals.models import ApprovalRequest
+from approvals.rules import Authority
+from journeys import cases, history, reports
+from journeys.cases import Case, NewFinding
+from journeys.domain.policy import PolicyDocument
+from journeys.domain.suppression import suppress
+from journeys.domain.vocabulary import InterventionStatus, PersonReason, Tier
+from journeys.models import Intervention, PipelineRun, Policy
+from journeys.services import findings
+from journeys.services.proposals import Proposal
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a step has done so far; `taken` and `given` are its `in` and `out`."""
+
+    seconds: float = 0.0
+    taken: int = 0
+    given: int = 0
+
+    def count(self, taken: int, given: int) -> None:
+        self.taken += taken
+        self.given += given
+
+
+@dataclass
+class Context:
+    """What the steps share. `on_case` is told of every case once it is written, with its intervention or
+    None: the run's document is made of that. A dry run has an unsaved `run` and writes nothing."""
+
+    run: PipelineRun
+    policy: Policy
+    rules: PolicyDocument
+    today: date
+    dry_run: bool = False
+    on_case: Callable[[Case, Intervention | None], None] = lambda case, intervention: None
+    on_finding: Callable[[NewFinding], None] = lambda finding: None
+    customers: int = 0
+    at_risk: int = 0
+    signals_matched: int = 0
+    signals_orphaned: int = 0
+    proposed: int = 0
+    suppressed: int = 0
+    by_policy: int = 0
+    auto_approved: int = 0
+
+    @property
+    def policy_may_decide(self) -> bool:
+        """A run on a day long past decides nothing alone: its recommendations are out of date."""
+        age = abs((self.today - self.run.as_of).days)
+        return settings.DEBUG or age <= self.rules.authority.as_of_within_days
+
+    def note(self, found: list[NewFinding]) -> None:
+        if self.dry_run:
+            for finding in found:
+                self.on_finding(finding)
+        else:
+            findings.note(found, run=self.run)
+
+
+@dataclass
+class Range:
+    """One range of customers on its way through the steps. `proposals` are written when it is stored."""
+
+    cases: list[Case]
+    past: dict[str, history.Past]
+    started: float = field(default_factory=time.perf_counter)
+    proposals: list[Proposal] = field(default_factory=list)
+    by_policy: int = 0
+    auto_approved: int = 0
+
+    @property
+    def assessed(self) -> list[Case]:
+        return cases.assessed(self.cases)
+
+
+# The steps over a range. Each fills its part of the cases and counts what went in and came out.
+
+
+def data_loading(context: Context, ids: tuple[str, str], progress: Progress) -> Range:
+    loaded = cases.load(*ids, as_of=context.run.as_of, rules=context.rules)
+    progress.count(len(loaded), sum(case.stage is not None for case in loaded))
+    return Range(loaded, history.past_of(*ids))
+
+
+def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
+    for case in batch.cases:
+        cases.evaluate_state(case, context.run.as_of, context.rules)
+    progress.count(len(batch.cases), len(batch.assessed))
+
+
+def signal_aggregation(context: Context, batch: Range, progress: Progress) -> None:
+    assessed = batch.assessed
+    for case in assessed:
+        cases.aggregate_signals(case, context.rules)
+    progress.count(
+        sum(len(case.signals) for case in batch.cases), sum(case.summary.total > 0 for case in assessed)
+    )
+
+
+def risk_scoring(context: Context, batch: Range, progress: Progress) -> None:
+    assessed = batch.assessed
+    for case in assessed:
+        cases.score_risk(case, context.rules)
+    progress.count(len(assessed), sum(case.risk.tier != Tier.LOW for case in assessed))
+
+
+def intervention_planning(context: Context, batch: Range, progress: Progress) -> None:
+    assessed = batch.assessed
+    for case in assessed:
+        cases.plan_intervention(case, context.rules)
+    planned = [case for case in assessed if case.plan.action]
+    contacts = history.last_contacts({case.customer.email for case in planned})
+    for case in planned:
+        past = batch.past.get(case.customer.customer_id, history.NOTHING)
+        case.suppression = suppress(
+            action=case.plan.action,
+            channel=case.plan.channel,
+            facts=history.history_of(case, past, contacts.get(case.customer.email)),
+            as_of=context.run.as_of,
+            policy=context.rules,
+        )
+    progress.count(len(assessed), sum(case.suppression is None for case in planned))
+
+
+def human_escalation(context: Context, batch: Range, progress: Progress) -> None:
+    for case in batch.assessed:
+        if case.plan.action is None or case.suppression is not None:
+            continue
+        cases.weigh_escalation(case, context.rules)
+        authority, reasons = _authority(context, batch, case.person_reasons)
+        case.person_reasons = reasons
+        past = batch.past.get(case.customer.customer_id, history.NOTHING)
+        batch.proposals.append(
+            Proposal(
+                case=case,
+                person_reasons=reasons,
+                authority=authority,
+                replaces=past.open_id,
+                latency_ms=(time.perf_counter() - batch.started) * 1000 / max(1, len(batch.cases)),
+            )
+        )
+    progress.count(len(batch.proposals), sum(proposal.authority is None for proposal in batch.proposals))
+
+
+def _authority(
+    context: Context, batch: Range, reasons: tuple[PersonReason, ...]
+) -> tuple[Authority | None, tuple[PersonReason, ...]]:
+    """On whose word a proposal goes ahead: the policy's where no rule asks for a person and its cap is not
+    reached, for testing an automatic one, else (None) a person's, for the reasons returned."""
+    authority = context.rules.authority
+    if not reasons:
+        if context.policy_may_decide and context.by_policy + batch.by_policy < authority.max_per_run:
+            batch.by_policy += 1
+            return Authority.POLICY, ()
+        reasons = (PersonReason.POLICY_CAP,)
+    if context.run.auto_approve_for_testing:
+        used = context.auto_approved + batch.auto_approved
+        if used < authority.auto_approval_for_testing:
+            batch.auto_approved += 1
+            return Authority.AUTO_APPROVAL_FOR_TESTING, reasons
+    return None, reasons
+
+
+# The steps over the run as a whole.
+
+
+def outcome_tracking(context: Context, progress: Progress) -> None:
+    done = Intervention.objects.filter(status__in=[InterventionStatus.EXECUTED, InterventionStatus.IMPORTED])
+    progress.count(done.count(), done.filter(outcomes__isnull=False).distinct().count())
+
+
+def summary_generation(context: Context, progress: Progress) -> None:
+    context.run.counts = {
+        "customers": context.customers,
+        "signals": {
+            "received": context.signals_matched + context.signals_orphaned,
+            "matched": context.signals_matched,
+            "orphaned": context.signals_orphaned,
+        },
+        "at_risk": context.at_risk,
+        "proposed": context.proposed,
+        "suppressed": context.suppressed,
+        "by_policy": context.by_policy,
+        "auto_approved": context.auto_approved,
+        "pending_approvals": ApprovalRequest.objects.pending().count(),
+    }
+    progress.count(context.customers, 1)
+
+
+def report_generation(context: Context, progress: Progress) -> None:
+    if not context.dry_run:
+        context.run.report = reports.build(context.run)
+    progress.count(1, 0 if context.dry_run else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A row of the plan. A step without a function is not built yet, and is recorded as skipped."""
+
+    name: str
+    function: Callable | None
+    depends_on: tuple[str, ...] = ()
+
+
+RANGE_STEPS = (
+    Step("data_loading", data_loading),
+    Step("journey_state_evaluation", journey_state_evaluation, ("data_loading",)),
+    Step("signal_aggregation", signal_aggregation, ("data_loading",)),
+    Step("risk_scoring", risk_scoring, ("journey_state_evaluation", "signal_aggregation")),
+    Step("intervention_planning", intervention_planning, ("risk_scoring",)),
+    Step("human_escalation", human_escalation, ("intervention_planning",)),
+)
+RUN_STEPS = (
+    Step("outcome_tracking", outcome_tracking, ("human_escalation",)),
+    Step("kpi_calculation", None, ("outcome_tracking",)),
+    Step("roi_calculation", None, ("outcome_tracking", "kpi_calculation")),
+    Step("summary_generation", summary_generation, ("human_escalation", "outcome_tracking")),
+    Step("report_generation", report_generation, ("summary_generation",)),
+)
+STEPS = RANGE_STEPS + RUN_STEPS

@@ -1,0 +1,117 @@
+"""Writing what the steps found out about a range of customers, in one transaction."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from django.db import transaction
+
+from journeys import cases
+from journeys.cases import Case, NewFinding
+from journeys.domain.vocabulary import Disposition, FindingKind
+from journeys.models import Assessment, Intervention, JourneyState, PipelineRun, Signal
+from journeys.pipeline.steps import Context, Range
+from journeys.services import findings
+from journeys.services.proposals import Proposal, draft, open_proposals, status_in_run
+
+
+def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
+    """Write a range, all or nothing: assessments, findings, and what is proposed with its requests."""
+    found = [finding for case in batch.cases for finding in case.findings]
+    if context.dry_run:
+        context.note(found)
+        return {
+            proposal.case.customer.customer_id: _foreseen(proposal, context) for proposal in batch.proposals
+        }
+    unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
+    with transaction.atomic():
+        Assessment.objects.bulk_create(
+            [_assessment(case, context.run) for case in batch.assessed], batch_size=500
+        )
+        context.note(found)
+        for start in range(0, len(unchecked), 500):
+            JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
+        opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
+    return {intervention.customer_id: intervention for intervention in opened}
+
+
+def _foreseen(proposal: Proposal, context: Context) -> Intervention:
+    intervention = draft(proposal, run=context.run)
+    intervention.status = status_in_run(proposal)
+    return intervention
+
+
+def _assessment(case: Case, planned: PipelineRun) -> Assessment:
+    disposition, reason, detail = disposition_of(case)
+    parts = case.risk.contributions
+    return Assessment(
+        run=planned,
+        customer_id=case.customer.customer_id,
+        as_of=planned.as_of,
+        journey_stage=case.stage.journey_stage,
+        days_in_state=case.state.days,
+        stage_health=case.state.health,
+        signal_risk=case.summary.signal_risk,
+        friction_score=case.risk.friction_score,
+        overall_risk_score=case.risk.overall,
+        churn_risk_score=case.risk.churn,
+        contribution_signals=parts.signals,
+        contribution_time_in_state=parts.time_in_state,
+        contribution_customer_value=parts.customer_value,
+        contribution_signal_count=parts.signal_count,
+        risk_tier=case.risk.tier,
+        urgency=case.risk.urgency,
+        risk_factors=list(case.reasons),
+        confidence=case.plan.confidence,
+        recommended_action=case.plan.action or "",
+        channel=case.plan.channel or "",
+        priority_score=case.plan.priority,
+        disposition=disposition,
+        suppression_reason=reason,
+        disposition_detail=detail[:300],
+    )
+
+
+def disposition_of(case: Case) -> tuple[Disposition, str, str]:
+    """What becomes of an assessed customer: the word, the suppression's reason, and a sentence."""
+    if case.plan.action is None:
+        return Disposition.BELOW_CONFIDENCE, "", " ".join(case.plan.reasons)
+    if case.suppression is not None:
+        return Disposition.SUPPRESSED, case.suppression.reason, case.suppression.detail
+    return Disposition.PROPOSED, "", " ".join(case.plan.reasons)
+
+
+def note_portfolio_findings(context: Context) -> None:
+    """Signals that belong to nobody, or to the future, and those that have found their customer since."""
+    if context.run.customer_id:
+        return
+    since, until = cases.window(context.run.as_of, context.rules)
+    orphaned = Signal.objects.orphaned()
+    context.signals_orphaned = orphaned.filter(detected_at__gte=since, detected_at__lt=until).count()
+    if not context.dry_run:
+        findings.mend_joined_signals()
+    for chunk in _chunks(orphaned.values_list("signal_id", "customer_id").iterator()):
+        context.note(
+            [
+                NewFinding(FindingKind.ORPHAN_SIGNAL, signal_id, f"There is no customer {customer_id}.")
+                for signal_id, customer_id in chunk
+            ]
+        )
+    _, ahead = cases.window(context.today, context.rules)
+    future = Signal.objects.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
+    for chunk in _chunks(future.iterator()):
+        context.note(
+            [
+                NewFinding(
+                    FindingKind.FUTURE_SIGNAL,
+                    signal_id,
+                    f"Detected on {detected_at:%Y-%m-%d}, which lies ahead.",
+                )
+                for signal_id, detected_at in chunk
+            ]
+        )
+
+
+def _chunks(rows: Iterable, size: int = 1000) -> Iterator[list]:
+    rows = iter(rows)
+    while chunk := list(islice(rows, size)):
+        yield chunk

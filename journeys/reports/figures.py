@@ -1,0 +1,375 @@
+"""The figures of a report about the portfolio, the queue and the executions, read from the rows."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.utils import timezone
+
+from approvals.models import ApprovalRequest, Decision
+from approvals.rules import Authority, Status, Verdict
+from journeys.domain.signals import window
+from journeys.domain.vocabulary import (
+    Disposition,
+    ExecutionMode,
+    ExecutionStatus,
+    FindingKind,
+    InterventionStatus,
+    Stage,
+    Tier,
+)
+from journeys.models import Assessment, Finding, Intervention, PipelineRun, Signal
+from journeys.reports.outcomes import outcome_figures
+
+# The layout of the dict; a stored report of another one is not rendered by this code.
+VERSION = 1
+TOP = 20
+EXAMPLES = 3
+FIRST_REASONS = 3
+
+INTERVENTION = "intervention"
+
+
+def collect(run: PipelineRun) -> dict:
+    """Everything that is counted. A run on one customer is about that customer throughout."""
+    now = timezone.now()
+    done_by = Intervention.objects.filter(as_of__lte=run.as_of, **_of_customer(run, "customer_id"))
+    decided = ApprovalRequest.objects.filter(
+        Exists(Intervention.objects.filter(pk=OuterRef("subject_key"), as_of__lte=run.as_of)),
+        kind=INTERVENTION,
+        **_of_customer(run, "concerning"),
+    )
+    assessments = Assessment.objects.filter(run=run)
+    proposed_here = _decisions_of_run(run)
+    decisions = _decided(decided)
+    return {
+        "version": VERSION,
+        "run": _run(run, now),
+        "auto_approval": {
+            "on": run.auto_approve_for_testing,
+            "approved_in_run": proposed_here.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0),
+            "standing": decisions.pop("auto_approval_standing"),
+        },
+        "portfolio": _portfolio(run, assessments),
+        "at_risk": _at_risk(run, assessments),
+        "proposed": _proposed(run, proposed_here),
+        "suppressed": _suppressed(assessments),
+        "pending": _pending(run, now),
+        "decided": decisions,
+        "executed": _executed(done_by, now),
+        "outcomes": outcome_figures(done_by, as_of=run.as_of),
+        "findings": _findings(run),
+    }
+
+
+def _of_customer(run: PipelineRun, field: str) -> dict:
+    return {field: run.customer_id} if run.customer_id else {}
+
+
+def _run(run: PipelineRun, now: datetime) -> dict:
+    first, last = window(run.as_of, run.policy.rules)
+    return {
+        "id": run.pk,
+        "scope": run.scope,
+        "customer_id": run.customer_id,
+        "as_of": run.as_of.isoformat(),
+        "policy": {"name": run.policy.name, "version": run.policy.version},
+        "signals_from": first.isoformat(),
+        "signals_until": last.isoformat(),
+        "requested_by": run.requested_by_name,
+        "door": run.door,
+        "started_at": _moment(run.started_at),
+        # The report is a run's last step, so it is written just before the run ends.
+        "finished_at": _moment(run.finished_at or now),
+        "written_at": _moment(now),
+    }
+
+
+def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
+    known = Case(
+        When(journey_stage__in=list(Stage), then=F("journey_stage")),
+        default=Value(""),
+        output_field=CharField(),
+    )
+    rows = assessments.values_list(known, "risk_tier").annotate(number=Count("pk")).order_by()
+    counts = {(stage, tier): number for stage, tier, number in rows}
+    stages = [*Stage, ""] if any(stage == "" for stage, _ in counts) else list(Stage)
+    return {
+        "customers": run.counts.get("customers"),
+        "assessed": sum(counts.values()),
+        "signals": run.counts.get("signals"),
+        "value_unknown": assessments.filter(customer__account_value__isnull=True).count(),
+        "by_tier": {
+            tier.value: sum(number for (_, of), number in counts.items() if of == tier) for tier in Tier
+        },
+        # The stage "" gathers what the product has no word for.
+        "by_stage": [
+            {"journey_stage": str(stage)} | {tier.value: counts.get((stage, tier), 0) for tier in Tier}
+            for stage in stages
+        ],
+    }
+
+
+def _at_risk(run: PipelineRun, assessments: QuerySet) -> dict:
+    """High and medium, by risk, then by value. A run on one customer shows that customer in any case."""
+    at_risk = assessments.filter(risk_tier__in=[Tier.HIGH, Tier.MEDIUM])
+    shown = assessments if run.customer_id else at_risk
+    rows = shown.select_related("customer").order_by(
+        "-overall_risk_score", F("customer__account_value").desc(nulls_last=True), "customer_id"
+    )
+    total = at_risk.count()
+    return {
+        "total": total,
+        "rows": [
+            _customer(row.customer)
+            | {
+                "journey_stage": row.journey_stage,
+                "days_in_state": row.days_in_state,
+                "stage_health": row.stage_health,
+                "overall_risk_score": row.overall_risk_score,
+                "churn_risk_score": row.churn_risk_score,
+                "risk_tier": row.risk_tier,
+                "reasons": row.risk_factors[:FIRST_REASONS],
+                "disposition": row.disposition,
+                "recommended_action": row.recommended_action,
+            }
+            for row in rows[:TOP]
+        ],
+        "more": max(0, total - TOP),
+    }
+
+
+def _decisions_of_run(run: PipelineRun) -> dict[str, int]:
+    """How many of what this run proposed is approved already, by authority."""
+    proposed = Intervention.objects.filter(pk=OuterRef("request__subject_key"), run=run)
+    decisions = Decision.objects.filter(
+        Exists(proposed), request__kind=INTERVENTION, verdict=Verdict.APPROVED
+    )
+    return dict(decisions.values_list("authority").annotate(number=Count("pk")).order_by())
+
+
+def _proposed(run: PipelineRun, approved: dict[str, int]) -> dict:
+    proposed = Intervention.objects.filter(run=run)
+    rows = list(proposed.select_related("customer").order_by("-priority_score", "customer_id")[:TOP])
+    authorities = dict(
+        Decision.objects.filter(
+            request__kind=INTERVENTION, request__subject_key__in=[row.pk for row in rows]
+        ).values_list("request__subject_key", "authority")
+    )
+    total = proposed.count()
+    return {
+        "total": total,
+        "by_person": proposed.filter(requires_human_approval=True).count(),
+        "by_policy": approved.get(Authority.POLICY, 0),
+        "by_auto_approval": approved.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0),
+        "rows": [
+            _customer(row.customer)
+            | {
+                "intervention_id": row.pk,
+                "recommended_action": row.recommended_action,
+                "channel": row.channel,
+                "confidence": row.confidence,
+                "priority_score": row.priority_score,
+                "requires_human_approval": row.requires_human_approval,
+                "person_reasons": row.person_reasons,
+                "authority": authorities.get(row.pk),
+                "status": row.status,
+            }
+            for row in rows
+        ],
+        "more": max(0, total - TOP),
+    }
+
+
+def _suppressed(assessments: QuerySet) -> dict:
+    suppressed = assessments.filter(disposition=Disposition.SUPPRESSED)
+    by_reason = suppressed.values_list("suppression_reason").annotate(number=Count("pk"))
+    counts = list(by_reason.order_by("-number", "suppression_reason"))
+    rows = suppressed.select_related("customer").order_by("-priority_score", "customer_id")
+    total = sum(number for _, number in counts)
+    return {
+        "total": total,
+        "by_reason": [{"reason": reason, "count": number} for reason, number in counts],
+        "rows": [
+            _customer(row.customer)
+            | {
+                "recommended_action": row.recommended_action,
+                "reason": row.suppression_reason,
+                "detail": row.disposition_detail,
+            }
+            for row in rows[:TOP]
+        ],
+        "more": max(0, total - TOP),
+    }
+
+
+def _pending(run: PipelineRun, now: datetime) -> dict:
+    """Everything that waits for a decision now, whichever run asked for it."""
+    waiting = ApprovalRequest.objects.pending().filter(**_of_customer(run, "concerning"))
+    pending = waiting.filter(kind=INTERVENTION)
+    of_all = pending.aggregate(
+        total=Count("pk"),
+        oldest=Min("requested_at"),
+        overdue=Count("pk", filter=Q(decision_due_at__lt=now)),
+        value_unknown=Count("pk", filter=Q(value_at_stake__isnull=True)),
+    )
+    at_stake = (
+        pending.filter(value_at_stake__isnull=False)
+        .values_list("currency")
+        .annotate(amount=Sum("value_at_stake"), number=Count("pk"))
+    )
+    other = waiting.exclude(kind=INTERVENTION).values_list("kind").annotate(number=Count("pk"))
+    return {
+        "total": of_all["total"],
+        "oldest_requested_at": _moment(of_all["oldest"]),
+        "overdue": of_all["overdue"],
+        "value_at_stake": [
+            {"currency": currency, "amount": _cents(amount), "count": number}
+            for currency, amount, number in at_stake.order_by("currency")
+        ],
+        "value_unknown": of_all["value_unknown"],
+        "other": [{"kind": kind, "count": number} for kind, number in other.order_by("kind")],
+        "rows": [
+            {
+                "request_id": row.pk,
+                "title": row.title,
+                "summary": row.summary,
+                "customer_id": row.concerning,
+                "priority_score": row.priority_score,
+                "account_value": _text(row.value_at_stake),
+                "currency": row.currency,
+                "requested_at": _moment(row.requested_at),
+                "decision_due_at": _moment(row.decision_due_at),
+                "overdue": row.decision_due_at < now,
+            }
+            for row in pending.by_priority()[:TOP]
+        ],
+        "more": max(0, of_all["total"] - TOP),
+    }
+
+
+def _decided(requests: QuerySet) -> dict:
+    """How requests ended. An approval that expired, lapsed or was revoked since counts as an approval
+    and, of these, once more under `approved_then`."""
+    rows = requests.exclude(status=Status.PENDING).values_list(
+        "status", "decisions__verdict", "decisions__authority"
+    )
+    counts = list(rows.annotate(number=Count("pk")).order_by())
+
+    def of(test) -> int:
+        return sum(number for *row, number in counts if test(*row))
+
+    return {
+        "total": of(lambda *_: True),
+        "approved": {
+            authority.value: of(
+                lambda _, verdict, by, authority=authority: verdict == Verdict.APPROVED and by == authority
+            )
+            for authority in Authority
+        },
+        "approved_then": {
+            status.value: of(
+                lambda ended, verdict, _, status=status: verdict == Verdict.APPROVED and ended == status
+            )
+            for status in (Status.EXPIRED, Status.LAPSED, Status.REVOKED)
+        },
+        "rejected": of(lambda ended, *_: ended == Status.REJECTED),
+        "expired_undecided": of(lambda ended, verdict, _: ended == Status.EXPIRED and not verdict),
+        "superseded": of(lambda ended, *_: ended == Status.SUPERSEDED),
+        "auto_approval_standing": of(
+            lambda ended, _, by: ended == Status.APPROVED and by == Authority.AUTO_APPROVAL_FOR_TESTING
+        ),
+    }
+
+
+def _executed(interventions: QuerySet, now: datetime) -> dict:
+    rows = interventions.values_list("status", "execution__status", "execution__mode")
+    counts = list(rows.annotate(number=Count("pk")).order_by())
+
+    def of(test) -> int:
+        return sum(number for *row, number in counts if test(*row))
+
+    executed = InterventionStatus.EXECUTED
+    tasks = interventions.filter(execution__status=ExecutionStatus.WITH_OWNER)
+    return {
+        "live": of(lambda status, _, mode: status == executed and mode == ExecutionMode.LIVE),
+        "record_only": of(lambda status, _, mode: status == executed and mode == ExecutionMode.RECORD_ONLY),
+        "without_execution": of(lambda status, execution, _: status == executed and execution is None),
+        "recorded": of(lambda status, *_: status == InterventionStatus.RECORDED),
+        "waiting": of(
+            lambda status, execution, _: (
+                status == InterventionStatus.APPROVED and execution != ExecutionStatus.RETRYING
+            )
+        ),
+        "retrying": of(lambda _, execution, __: execution == ExecutionStatus.RETRYING),
+        "under_way": of(
+            lambda status, execution, _: (
+                status == InterventionStatus.EXECUTING
+                and execution not in (ExecutionStatus.WITH_OWNER, ExecutionStatus.RETRYING)
+            )
+        ),
+        "with_owner": of(lambda _, execution, __: execution == ExecutionStatus.WITH_OWNER),
+        "overdue": tasks.filter(execution__due_at__lt=now).count(),
+        "failed": of(lambda status, *_: status == InterventionStatus.FAILED),
+        "unknown": of(lambda status, *_: status == InterventionStatus.UNKNOWN),
+        "imported": of(lambda status, *_: status == InterventionStatus.IMPORTED),
+    }
+
+
+def _findings(run: PipelineRun) -> dict:
+    found = Finding.objects.filter(status=Finding.Status.OPEN)
+    if run.customer_id:
+        signals = Signal.objects.filter(customer_id=run.customer_id).values("pk")
+        found = found.filter(Q(subject=run.customer_id) | Q(subject__in=signals))
+    counts = dict(found.values_list("kind").annotate(number=Count("pk")).order_by())
+    return {
+        "total": sum(counts.values()),
+        "by_kind": [
+            {
+                "kind": kind.value,
+                "count": counts[kind],
+                "examples": list(
+                    found.filter(kind=kind)
+                    .order_by("-found_at", "subject")
+                    .values("subject", "detail")[:EXAMPLES]
+                ),
+            }
+            for kind in FindingKind
+            if kind in counts
+        ],
+    }
+
+
+def _customer(customer) -> dict:
+    return {
+        "customer_id": customer.customer_id,
+        "name": customer.name,
+        "account_value": _text(customer.account_value),
+        "currency": customer.currency,
+    }
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _cents(amount: Decimal) -> str:
+    # SQLite adds decimals up as binary floats; to the cent the sum is exact up to some 10 ** 13.
+    return str(amount.quantize(Decimal("0.01")))
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

@@ -1,0 +1,396 @@
+"""The only writer of what comes in from outside: customers, their stages, signals, and the interventions and
+outcomes of the time before.
+
+`take` writes many records of one kind at once; the functions above it write one, by the same rules. What was
+received before is compared first, so the same again writes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from journeys.domain.policy import PUBLISHED
+from journeys.domain.vocabulary import Action, Channel, InterventionStatus, Origin
+from journeys.models import Customer, Intervention, JourneyState, Outcome, Signal
+from journeys.models.interventions import ID_PREFIX
+from journeys.records import (
+    UNSET,
+    CustomerRecord,
+    InterventionRecord,
+    InvalidRecord,
+    OutcomeRecord,
+    Record,
+    SignalRecord,
+    StateRecord,
+    Unset,
+    given,
+    parse,
+)
+
+IMPORTED = "imported"
+_BATCH = 500
+# What an outcome can be of: something that was done.
+_DONE = (InterventionStatus.IMPORTED, InterventionStatus.EXECUTED, InterventionStatus.RECORDED)
+
+
+class Conflict(InvalidRecord):
+    """The record is well formed, but what it names is something else already."""
+
+    code = "conflict"
+
+
+class UnknownReference(InvalidRecord):
+    """The record belongs to a customer or an intervention that is not there (yet)."""
+
+    code = "unknown_reference"
+
+
+class Taken(StrEnum):
+    NEW = "new"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+class Receipt(StrEnum):
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+
+
+# ---- one record. Whatever is not given stays as it was; None, or an empty text, clears it. ------------------
+
+
+def save_customer(
+    *,
+    customer_id: str,
+    segment: str | None | Unset = UNSET,
+    account_value: Decimal | float | str | None | Unset = UNSET,
+    tenure_months: int | None | Unset = UNSET,
+    risk_tier: str | None | Unset = UNSET,
+    name: str | None | Unset = UNSET,
+    email: str | None | Unset = UNSET,
+    owner: str | None | Unset = UNSET,
+    do_not_contact: bool | Unset = UNSET,
+    currency: str | Unset = UNSET,
+    renewal_date: date | str | None | Unset = UNSET,
+    renewed_on: date | str | None | Unset = UNSET,
+    churned_on: date | str | None | Unset = UNSET,
+) -> Taken:
+    """Add a customer, or change the fields given. Raises InvalidRecord.
+
+    `do_not_contact` can be set from outside but not lifted: a person here may have set it for a reason that
+    the sender does not know.
+    """
+    return _take_one(CustomerRecord, locals())
+
+
+def enter_stage(
+    *,
+    customer_id: str,
+    journey_stage: str,
+    state_entered_at: date | str,
+    days_in_state: int | None | Unset = UNSET,
+    previous_stage: str | None | Unset = UNSET,
+) -> Taken:
+    """Put a stage in the customer's log: the latest is open, each earlier one ends where the next begins.
+
+    A move that no policy allows is taken as it came (a run finds it). Raises InvalidRecord,
+    UnknownReference.
+    """
+    return _take_one(StateRecord, locals())
+
+
+def record_signal(
+    *,
+    signal_id: str,
+    customer_id: str,
+    signal_type: str,
+    signal_strength: float,
+    detected_at: datetime | date | str,
+    journey_stage: str | None | Unset = UNSET,
+    source: str | Unset = UNSET,
+) -> Receipt:
+    """Keep a signal, also of a customer that nobody knows yet. Raises InvalidRecord, and Conflict where
+    another signal has this id."""
+    taken = _take_one(SignalRecord, locals(), replace=False)
+    return Receipt.ACCEPTED if taken == Taken.NEW else Receipt.DUPLICATE
+
+
+def save_imported_intervention(
+    *,
+    intervention_id: str,
+    customer_id: str,
+    recommended_action: str,
+    generated_at: datetime | date | str,
+    journey_stage: str | None | Unset = UNSET,
+    confidence: float | None | Unset = UNSET,
+    requires_human_approval: bool | Unset = UNSET,
+    triggered_by_signals: Sequence[str] | None | Unset = UNSET,
+    evaluation_latency_ms: float | None | Unset = UNSET,
+) -> Taken:
+    """Keep an intervention that another system made: history, never to be carried out.
+
+    Raises InvalidRecord, UnknownReference (no such customer), and Conflict where the id is one of our own, or
+    another customer's.
+    """
+    return _take_one(InterventionRecord, locals())
+
+
+def save_outcome(
+    *,
+    outcome_id: str,
+    intervention_id: str,
+    outcome: str,
+    measured_at: date | str,
+    customer_id: str | Unset = UNSET,
+    resolution_time_days: float | None | Unset = UNSET,
+    csat_delta: float | None | Unset = UNSET,
+    churn_risk_delta: float | None | Unset = UNSET,
+    estimated_revenue_saved: Decimal | float | str | None | Unset = UNSET,
+    human_override: bool | None | Unset = UNSET,
+) -> Taken:
+    """Keep an outcome that another system measured.
+
+    Raises InvalidRecord, UnknownReference (no such intervention), and Conflict where the intervention is
+    another customer's or was not carried out, or the id is that of an outcome recorded here.
+    """
+    return _take_one(OutcomeRecord, locals())
+
+
+def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Taken:
+    raw = {name: value for name, value in fields.items() if value is not UNSET}
+    taken = take([parse(kind, raw, today=timezone.now().date())], replace=replace)[0]
+    if isinstance(taken, InvalidRecord):
+        raise taken
+    return taken
+
+
+# ---- many records -------------------------------------------------------------------------------------------
+
+
+def take(records: Sequence[Record], *, replace: bool = True) -> list[Taken | InvalidRecord]:
+    """Write records of one kind, of which no two have the same key, in one transaction. Answers for each, in
+    order, what became of it: an InvalidRecord is why it was not taken, and does not stop the others.
+
+    With `replace` false, a signal that is there with another content is a Conflict; else it is corrected.
+    """
+    if not records:
+        return []
+    try:
+        with transaction.atomic():
+            return _TAKERS[type(records[0])](records, replace)
+    except IntegrityError:
+        # Somebody wrote the same at the same moment: by now it can be read, and compared.
+        with transaction.atomic():
+            return _TAKERS[type(records[0])](records, replace)
+
+
+def _take_customers(records: Sequence[CustomerRecord], replace: bool) -> list[Taken | InvalidRecord]:
+    there = Customer.objects.in_bulk([record.customer_id for record in records])
+    writes = _Writes(Customer)
+    answers = []
+    for record in records:
+        values = given(record)
+        if values.get("do_not_contact") is False:
+            del values["do_not_contact"]
+        answers.append(writes.merge(there.get(record.customer_id), values))
+    writes.flush()
+    return answers
+
+
+def _take_signals(records: Sequence[SignalRecord], replace: bool) -> list[Taken | InvalidRecord]:
+    there = Signal.objects.in_bulk([record.signal_id for record in records])
+    writes = _Writes(Signal)
+    answers = []
+    for record in records:
+        values, signal = given(record), there.get(record.signal_id)
+        if signal is not None and not replace and (other := _differences(signal, values)):
+            answers.append(
+                Conflict("signal_id", f"{record.signal_id} was received before with another {other[0]}")
+            )
+        else:
+            answers.append(writes.merge(signal, values))
+    writes.flush()
+    return answers
+
+
+def _take_interventions(records: Sequence[InterventionRecord], replace: bool) -> list[Taken | InvalidRecord]:
+    there = Intervention.objects.in_bulk([record.intervention_id for record in records])
+    customers = _customers(record.customer_id for record in records)
+    writes = _Writes(Intervention)
+    answers = []
+    for record in records:
+        row = there.get(record.intervention_id)
+        if refusal := _intervention_refusal(record, row, customers):
+            answers.append(refusal)
+            continue
+        action, generated_at = record.recommended_action, record.generated_at.astimezone(UTC)
+        values = given(record) | {"as_of": generated_at.date(), "channel": _channel(action)}
+        if "triggered_by_signals" in values:
+            values["triggered_by_signals"] = list(record.triggered_by_signals)
+        always = {
+            "agent_name": IMPORTED,
+            "authority": IMPORTED,
+            "origin": Origin.IMPORTED,
+            "status": InterventionStatus.IMPORTED,
+        }
+        answers.append(writes.merge(row, values, always))
+    writes.flush()
+    return answers
+
+
+def _intervention_refusal(
+    record: InterventionRecord, row: Intervention | None, customers: set[str]
+) -> InvalidRecord | None:
+    intervention_id = record.intervention_id
+    # Such ids are given out here, never received: one that came in could later be taken for ours.
+    if intervention_id.lower().startswith(ID_PREFIX) or (row and row.origin != Origin.IMPORTED):
+        return Conflict("intervention_id", f"{intervention_id} is an id of our own, not of imported history")
+    if record.customer_id not in customers:
+        return _unknown_customer(record.customer_id)
+    if row and row.customer_id != record.customer_id:
+        return Conflict("customer_id", f"{intervention_id} is an intervention of {row.customer_id} already")
+    return None
+
+
+def _take_outcomes(records: Sequence[OutcomeRecord], replace: bool) -> list[Taken | InvalidRecord]:
+    there = Outcome.objects.in_bulk([record.outcome_id for record in records])
+    interventions = Intervention.objects.only("customer_id", "status").in_bulk(
+        {record.intervention_id for record in records}
+    )
+    writes = _Writes(Outcome)
+    answers = []
+    for record in records:
+        row = there.get(record.outcome_id)
+        intervention = interventions.get(record.intervention_id)
+        if refusal := _outcome_refusal(record, row, intervention):
+            answers.append(refusal)
+            continue
+        values = given(record)
+        values.pop("customer_id", None)
+        answers.append(writes.merge(row, values, {"recorded_by": IMPORTED}))
+    writes.flush()
+    return answers
+
+
+def _outcome_refusal(
+    record: OutcomeRecord, row: Outcome | None, intervention: Intervention | None
+) -> InvalidRecord | None:
+    if row and row.recorded_by != IMPORTED:
+        return Conflict("outcome_id", f"{record.outcome_id} was recorded here, by {row.recorded_by}")
+    if intervention is None:
+        return UnknownReference("intervention_id", f"there is no intervention {record.intervention_id}")
+    if record.customer_id not in (UNSET, intervention.customer_id):
+        return Conflict(
+            "customer_id",
+            f"{record.intervention_id} is an intervention of {intervention.customer_id}, "
+            f"not of {record.customer_id}",
+        )
+    if intervention.status not in _DONE:
+        return Conflict("intervention_id", f"{record.intervention_id} is {intervention.status}, not carried out")
+    return None
+
+
+def _take_states(records: Sequence[StateRecord], replace: bool) -> list[Taken | InvalidRecord]:
+    # The customers' rows are the lock: of two that enter a stage at once, the second sees the first.
+    customers = _customers((record.customer_id for record in records), lock=True)
+    logs: dict[str, list[JourneyState]] = defaultdict(list)
+    for state in JourneyState.objects.filter(customer_id__in=customers).order_by("state_entered_at", "pk"):
+        logs[state.customer_id].append(state)
+    writes = _Writes(JourneyState)
+    answers: list[Taken | InvalidRecord] = [Taken.UNCHANGED] * len(records)
+    # By day, so that in one delivery the latest opens, whatever the order of the file.
+    for place, record in sorted(enumerate(records), key=lambda pair: pair[1].state_entered_at):
+        if record.customer_id not in customers:
+            answers[place] = _unknown_customer(record.customer_id)
+        else:
+            answers[place] = _enter(logs[record.customer_id], record, writes)
+    writes.flush()
+    return answers
+
+
+def _enter(log: list[JourneyState], record: StateRecord, writes: "_Writes") -> Taken:
+    """Put the state in the customer's log, which is sorted by day, and end the one before it there."""
+    values = given(record)
+    for state in log:
+        if (state.journey_stage, state.state_entered_at) == (record.journey_stage, record.state_entered_at):
+            if "days_in_state" in _differences(state, values):
+                values["days_checked"] = False  # the next run compares them with the derived ones again
+            return writes.merge(state, values)
+    place = sum(state.state_entered_at <= record.state_entered_at for state in log)
+    before, after = log[place - 1] if place else None, log[place] if place < len(log) else None
+    if before and (before.left_on is None or before.left_on > record.state_entered_at):
+        writes.merge(before, {"left_on": record.state_entered_at})
+    values.setdefault("previous_stage", before.journey_stage if before else "")
+    values["left_on"] = after.state_entered_at if after else None
+    taken = writes.merge(None, values)
+    log.insert(place, writes.new[-1])
+    return taken
+
+
+class _Writes:
+    """Collects what is new and what has changed of one model, and writes it in few statements. Of a row that
+    is there only the columns that changed are written: somebody may be changing the others."""
+
+    def __init__(self, model: type[models.Model]):
+        self.model = model
+        self.new: list[models.Model] = []
+        self._changed: dict[models.Model, set[str]] = {}
+
+    def merge(self, row: models.Model | None, values: dict, only_when_new: dict | None = None) -> Taken:
+        if row is None:
+            self.new.append(self.model(**values, **(only_when_new or {})))
+            return Taken.NEW
+        different = _differences(row, values)
+        for name in different:
+            setattr(row, name, values[name])
+        if not different:
+            return Taken.UNCHANGED
+        if not row._state.adding:
+            self._changed.setdefault(row, set()).update(different)
+        return Taken.UPDATED
+
+    def flush(self) -> None:
+        """Changes first: a state must be closed before the next one opens. In the order of keys, so that two
+        at once wait for each other instead of blocking each other."""
+        by_columns: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
+        for row in sorted(self._changed, key=lambda row: row.pk):
+            by_columns[tuple(sorted(self._changed[row]))].append(row)
+        for names, rows in by_columns.items():
+            self.model.objects.bulk_update(rows, names, batch_size=_BATCH)
+        if self.model._meta.pk.name != "id":
+            self.new.sort(key=lambda row: row.pk)
+        self.model.objects.bulk_create(self.new, batch_size=_BATCH)
+
+
+def _differences(row: models.Model, values: dict) -> list[str]:
+    return [name for name, value in values.items() if getattr(row, name) != value]
+
+
+def _customers(customer_ids: Iterable[str], *, lock: bool = False) -> set[str]:
+    """Those that are there."""
+    rows = Customer.objects.filter(pk__in=set(customer_ids)).order_by("pk")
+    if lock:
+        rows = rows.select_for_update(no_key=True)
+    return set(rows.values_list("pk", flat=True))
+
+
+def _unknown_customer(customer_id: str) -> UnknownReference:
+    return UnknownReference("customer_id", f"there is no customer {customer_id}")
+
+
+def _channel(action: str) -> Channel:
+    return PUBLISHED.actions[Action(action)].channel if action in list(Action) else Channel.NONE
+
+
+_TAKERS: dict[type[Record], Callable] = {
+    CustomerRecord: _take_customers,
+    StateRecord: _take_states,
+    SignalRecord: _take_signals,
+    InterventionRecord: _take_interventions,
+    OutcomeRecord: _take_outcomes,
+}

@@ -1,0 +1,173 @@
+"""Real servers on loopback for the channels to meet: some that work, and some that break."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiosmtpd.controller import Controller
+
+BREAK, HANG = "break", "hang"
+
+# A hanging server lets go at the latest after so many seconds; every client gives up long before.
+_PATIENCE = 5
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Mailbox:
+    """aiosmtpd hands it whatever was accepted; `envelopes` in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.envelopes = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+
+@contextlib.contextmanager
+def mail_server(mailbox: Mailbox):
+    """A mail server that accepts everything; yields its port."""
+    controller = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        yield controller.port
+    finally:
+        controller.stop()
+
+
+@dataclass
+class BadMailServer:
+    """A mail server that answers by its script: a command of ACCEPT (MESSAGE is the end of the message) -> a
+    reply, BREAK or HANG. `messages` holds those that it read to their end."""
+
+    script: dict[str, str]
+    messages: list[bytes] = field(default_factory=list)
+    _let_go: threading.Event = field(default_factory=threading.Event)
+
+    ACCEPT = {
+        "GREETING": "220 hello",
+        "EHLO": "250 hello",
+        "HELO": "250 hello",
+        "MAIL": "250 OK",
+        "RCPT": "250 OK",
+        "DATA": "354 go on",
+        "MESSAGE": "250 OK",
+        "RSET": "250 OK",
+        "QUIT": "221 bye",
+    }
+
+    @contextlib.contextmanager
+    def running(self):
+        outer = self
+
+        class Conversation(socketserver.StreamRequestHandler):
+            def handle(self):
+                with contextlib.suppress(OSError, _BrokenOff):
+                    outer._converse(self.rfile, self.wfile)
+
+        with _threaded(Conversation) as port:
+            try:
+                yield port
+            finally:
+                self._let_go.set()
+
+    def _converse(self, lines, out) -> None:
+        self._answer("GREETING", out)
+        while line := lines.readline():
+            command = line.split()[0].decode().upper()
+            self._answer(command, out)
+            if command == "DATA":
+                message = []
+                while (line := lines.readline()) not in (b".\r\n", b""):
+                    message.append(line)
+                self.messages.append(b"".join(message))
+                self._answer("MESSAGE", out)
+
+    def _answer(self, command: str, out) -> None:
+        reply = self.script.get(command, self.ACCEPT[command])
+        if reply == HANG:
+            self._let_go.wait(_PATIENCE)
+        if reply in (HANG, BREAK):
+            raise _BrokenOff
+        out.write(f"{reply}\r\n".encode())
+        if not reply.startswith(("2", "354")) and command in ("DATA", "MESSAGE"):
+            raise _BrokenOff
+
+
+class _BrokenOff(Exception):
+    pass
+
+
+@dataclass
+class Receiver:
+    """An HTTP receiver. `answer` is a status, BREAK or HANG; `requests` holds (path, headers, body) of each
+    request that it read to its end."""
+
+    answer: int | str = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    says: bytes = b""
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    _let_go: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def running(self):
+        """Yields the address to post to."""
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.requests.append((self.path, dict(self.headers), body))
+                if outer.answer == HANG:
+                    outer._let_go.wait(_PATIENCE)
+                if outer.answer in (HANG, BREAK):
+                    self.close_connection = True
+                    return
+                self.send_response(outer.answer)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(outer.says)))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(outer.says)
+
+            def do_GET(self):
+                outer.requests.append((self.path, dict(self.headers), b""))
+                self.send_error(500)
+
+            def log_message(self, *args):
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _serving(server):
+            try:
+                yield f"http://127.0.0.1:{server.server_port}/hooks/journeys?source=cjo"
+            finally:
+                self._let_go.set()
+
+
+@contextlib.contextmanager
+def _threaded(handler):
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+
+    with Server(("127.0.0.1", 0), handler) as server, _serving(server):
+        yield server.server_address[1]
+
+
+@contextlib.contextmanager
+def _serving(server):
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
