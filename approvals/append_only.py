@@ -4,18 +4,18 @@
 TABLES = {"approvals_auditevent": ("sequence",), "approvals_decision": ("id", "request_id", "event_id")}
 
 
-def install(schema_editor, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
+def install(connection, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
     """Create the triggers on each table (name -> unique columns), if they are not there yet."""
-    _run(schema_editor, _POSTGRESQL if schema_editor.connection.vendor == "postgresql" else _SQLITE, tables)
+    _run(connection, _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE, tables)
 
 
-def remove(schema_editor, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
-    drops = _POSTGRESQL_DROP if schema_editor.connection.vendor == "postgresql" else _SQLITE_DROP
-    _run(schema_editor, drops, tables)
+def remove(connection, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
+    drops = _POSTGRESQL_DROP if connection.vendor == "postgresql" else _SQLITE_DROP
+    _run(connection, drops, tables)
 
 
-def _run(schema_editor, statements: list[str], tables: dict[str, tuple[str, ...]]) -> None:
-    with schema_editor.connection.cursor() as cursor:
+def _run(connection, statements: list[str], tables: dict[str, tuple[str, ...]]) -> None:
+    with connection.cursor() as cursor:
         for table, unique in tables.items():
             taken = " OR ".join(f"{column} = NEW.{column}" for column in unique)
             for statement in statements:

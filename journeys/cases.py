@@ -21,7 +21,7 @@ from journeys.domain.suppression import Suppression
 from journeys.domain.vocabulary import FindingKind, PersonReason, label
 from journeys.models import Customer, JourneyState, Signal
 
-RANGE_SIZE = 5_000
+RANGE_SIZE = 2_000
 
 
 class Profile(NamedTuple):

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -9,7 +10,10 @@ from django.core.management import call_command
 from django.db import connection
 
 from approvals import append_only
+from journeys.domain.vocabulary import ExecutionMode, SwitchScope
+from journeys.models import ExecutionSwitch
 from journeys.services.policies import install_published
+from tests import servers
 
 SERVER_MARKS = ("postgres", "browser")
 NO_SKIPS = os.environ.get("CJO_NO_SKIPS") == "1"
@@ -59,15 +63,10 @@ def _database_that_can_be_flushed(request):
         yield
         return
     request.getfixturevalue("transactional_db")
-    _with_editor(append_only.install)
+    append_only.install(connection)
     install_published()
     yield
-    _with_editor(append_only.remove)
-
-
-def _with_editor(change) -> None:
-    with connection.schema_editor() as editor:
-        change(editor)
+    append_only.remove(connection)
 
 
 @pytest.fixture
@@ -101,3 +100,58 @@ def sample_run(sample, settings):
 
     settings.DEBUG = True
     return run_pipeline()
+
+
+@pytest.fixture
+def live():
+    """Execution for everything is live."""
+    ExecutionSwitch.objects.create(scope=SwitchScope.ALL, mode=ExecutionMode.LIVE, changed_by="a test")
+
+
+@pytest.fixture
+def mail_to(settings):
+    """Point Django's mail at a port on loopback."""
+
+    def point(port: int) -> None:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 0.3
+
+    return point
+
+
+@pytest.fixture
+def mailbox(mail_to):
+    """A mail server that accepts everything; the box holds what arrived."""
+    mailbox = servers.Mailbox()
+    with servers.mail_server(mailbox) as port:
+        mail_to(port)
+        yield mailbox
+
+
+@pytest.fixture
+def bad_mail_server(mail_to):
+    """`with bad_mail_server(COMMAND=reply): ...`: a mail server that keeps to this script."""
+
+    @contextmanager
+    def run(**script):
+        server = servers.BadMailServer(script)
+        with server.running() as port:
+            mail_to(port)
+            yield server
+
+    return run
+
+
+@pytest.fixture
+def receiver(settings):
+    """`with receiver(answer=...): ...`: an HTTP receiver, at the address in the settings."""
+
+    @contextmanager
+    def run(**behaviour):
+        server = servers.Receiver(**behaviour)
+        with server.running() as url:
+            settings.WEBHOOK_URL, settings.WEBHOOK_SECRET = url, servers.SECRET
+            settings.WEBHOOK_TIMEOUT = 0.3
+            yield server
+
+    return run

@@ -1,4 +1,4 @@
-"""Who may import whom: doors -> pipeline, reports -> services -> models -> rules and domain; never upwards."""
+"""Who may import whom: doors, then pipeline and reports, then services, then models, then rules; never up."""
 
 import ast
 from pathlib import Path
@@ -34,7 +34,7 @@ FORBIDDEN = {
     "journeys/cases.py": ABOVE_MODELS,
     "journeys/history.py": ABOVE_MODELS,
     "journeys/pipeline/": DOORS,
-    "journeys/reports.py": DOORS,
+    "journeys/reports/": DOORS,
     "journeys/admin": ("journeys.executors",),
     "journeys/management/": ("journeys.executors",),
     "journeys/tasks.py": ("journeys.executors",),
@@ -85,7 +85,7 @@ def test_no_file_is_a_dumping_ground():
     long = {
         path.relative_to(ROOT).as_posix(): lines
         for path in _modules("")
-        if "migrations" not in path.parts and ".venv" not in path.parts
+        if not {"migrations", "tests", ".venv"} & set(path.parts)
         if (lines := len(path.read_text().splitlines())) > 450
     }
     assert long == {}

@@ -343,7 +343,7 @@ def test_unknown_values_go_to_a_person_and_are_findings(sample, debug):
     details = set(Finding.objects.filter(kind="unknown_value").values_list("subject", "detail"))
     assert ("C001", "The segment is not known to the policy: Galactic.") in details
     assert ("C005", "The account value is missing.") in details
-    assert ("moon_phase", "The policy knows no signals of kind moon_phase.") in details
+    assert ("moon_phase", "The policy does not know signals of the kind moon_phase.") in details
 
 
 def test_without_an_address_a_mail_becomes_a_task_and_the_request_says_so(sample, debug):

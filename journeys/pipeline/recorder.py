@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import reset_queries
 from django.utils import timezone
 
 from journeys.models import PipelineRun
@@ -38,6 +39,7 @@ class Recorder:
         self._write(running=self.current)
         self.run.heartbeat_at = timezone.now()
         self._update("steps", "heartbeat_at")
+        reset_queries()  # in DEBUG, Django keeps the text of every query
 
     def succeed(self) -> None:
         self._write()
