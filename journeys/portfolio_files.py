@@ -37,9 +37,6 @@ class PortfolioFile(NamedTuple):
     fields: Collection[str]
     required: Collection[str]
 
-    def __iter__(self) -> Iterator[Line]:
-        return self.lines()
-
     def lines(self) -> Iterator[Line]:
         """Raises BadFile."""
         try:
@@ -58,8 +55,8 @@ class Kind(NamedTuple):
 
 
 def find(folder: Path, kinds: Mapping[str, Kind]) -> list[PortfolioFile]:
-    """The portfolio's files, in the order of `kinds` (name without suffix -> its fields). Raises BadFile where
-    the folder is missing or has none, a file of another kind or format, or two for one kind."""
+    """The portfolio's files, in the order of `kinds` (name without suffix -> its fields). Raises BadFile
+    where the folder is missing or has none, a file of another kind or format, or two for one kind."""
     if not folder.is_dir():
         raise BadFile(f"There is no folder {folder}.")
     names = f"{', '.join(kinds)}, each as {', '.join(_READERS)}"
@@ -85,9 +82,9 @@ def check(files: list[PortfolioFile]) -> None:
     that nothing is taken of a portfolio that is broken."""
     records = 0
     for file in files:
-        for line in file.lines():
+        for _ in file.lines():
             records += 1
-            if file.path.suffix.lower() != ".json" and line:
+            if file.path.suffix.lower() != ".json":
                 break
     if not records:
         raise BadFile(f"There is no record in {', '.join(file.path.name for file in files)}.")
@@ -114,7 +111,7 @@ def _csv(file: PortfolioFile) -> Iterator[Line]:
             yield Line(number, text, f"is not CSV: {error}")
             continue
         if len(values) != len(header):
-            yield Line(number, text, f"has {len(values)} values where the header has {len(header)}")
+            yield Line(number, text, f"has {len(values)} values, the header {len(header)}")
         else:
             yield Line(number, dict(zip(header, values, strict=True)))
 
@@ -171,8 +168,8 @@ def _jsonl(file: PortfolioFile) -> Iterator[Line]:
             continue
         try:
             yield _json_line(number, _DECODER.decode(text))
-        except ValueError as error:
-            yield Line(number, text, f"is not JSON: {error}")
+        except json.JSONDecodeError as error:
+            yield Line(number, text, f"is not JSON: {error.msg} at character {error.pos + 1}")
         except RecursionError:
             yield Line(number, text, "is nested too deeply")
 
@@ -248,4 +245,8 @@ class _Window:
         self._text, self._at, self._ended = rest + more, 0, not more
 
 
-_READERS: dict[str, Callable[[PortfolioFile], Iterator[Line]]] = {".csv": _csv, ".jsonl": _jsonl, ".json": _json}
+_READERS: dict[str, Callable[[PortfolioFile], Iterator[Line]]] = {
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".json": _json,
+}

@@ -59,7 +59,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-# ---- one value: each reader returns the typed value or raises ValueError, saying what it must be ------------
+# ---- one value: each reader returns the typed value or raises ValueError, saying what it must be -----------
 
 
 def _text(at_most: int) -> Callable[[object], str]:
@@ -136,12 +136,11 @@ def _whole(value: object) -> int:
 
 def _money(value: object) -> Decimal:
     amount = None
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, float):
+        value = repr(value)  # so 0.1 is ten cents, not what a binary number makes of it
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    if number or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         amount = Decimal(value)
-    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
-        amount = Decimal(value)
-    elif isinstance(value, float):
-        amount = Decimal(repr(value))
     if amount is None or not amount.is_finite() or not 0 <= amount <= Decimal("999999999999.99"):
         raise ValueError(f"must be an amount from 0 to 999999999999.99, not {shown(value)}")
     return abs(amount.quantize(Decimal("0.01")))
@@ -175,7 +174,9 @@ def _moment(value: object) -> datetime:
         except ValueError:
             pass  # such as 30 February
     if moment is None:
-        raise ValueError(f"must be a day or a time such as 2025-01-15 or 2025-01-15T08:30:00Z, not {shown(value)}")
+        raise ValueError(
+            f"must be a day or a time such as 2025-01-15 or 2025-01-15T08:30:00Z, not {shown(value)}"
+        )
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:
@@ -206,7 +207,7 @@ def _identifiers(value: object) -> tuple[str, ...]:
     return tuple(_identifier(item.strip() if isinstance(item, str) else item) for item in items)
 
 
-# ---- the records --------------------------------------------------------------------------------------------
+# ---- the records -------------------------------------------------------------------------------------------
 
 
 def _required(read: Callable) -> object:

@@ -20,7 +20,9 @@ __all__ = ["NewFinding", "close", "mend", "mend_joined_signals", "note"]
 
 SYSTEM = "system"
 _BATCH = 500
-_SUBJECT, _DETAIL, _NOTE = (Finding._meta.get_field(name).max_length for name in ("subject", "detail", "note"))
+_SUBJECT, _DETAIL, _NOTE = (
+    Finding._meta.get_field(name).max_length for name in ("subject", "detail", "note")
+)
 _DEEPEST = 20
 
 

@@ -61,7 +61,7 @@ class Receipt(StrEnum):
     DUPLICATE = "duplicate"
 
 
-# ---- one record. Whatever is not given stays as it was; None, or an empty text, clears it. ------------------
+# ---- one record. Whatever is not given stays as it was; None, or an empty text, clears it. -----------------
 
 
 def save_customer(
@@ -169,7 +169,7 @@ def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Take
     return taken
 
 
-# ---- many records -------------------------------------------------------------------------------------------
+# ---- many records ------------------------------------------------------------------------------------------
 
 
 def take(records: Sequence[Record], *, replace: bool = True) -> list[Taken | InvalidRecord]:
@@ -291,7 +291,9 @@ def _outcome_refusal(
             f"not of {record.customer_id}",
         )
     if intervention.status not in _DONE:
-        return Conflict("intervention_id", f"{record.intervention_id} is {intervention.status}, not carried out")
+        return Conflict(
+            "intervention_id", f"{record.intervention_id} is {intervention.status}, not carried out"
+        )
     return None
 
 

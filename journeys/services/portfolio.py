@@ -143,7 +143,7 @@ class _Import:
                 key, content = records.key_of(item), hash(item)
                 first_line, first_content = seen.setdefault(key, (line.number, content))
                 if first_content != content:
-                    raise InvalidRecord(kind.KEY[0], f"line {first_line} has the same with another content")
+                    raise InvalidRecord(kind.KEY[0], f"stands on line {first_line} too, with other content")
             except InvalidRecord as error:
                 bad.append((line, error))
                 continue

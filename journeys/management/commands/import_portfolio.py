@@ -13,20 +13,18 @@ IMPORTER = Actor(key="machine:import", name="import_portfolio", door="import_por
 
 class Command(BaseCommand):
     help = (
-        "Import a portfolio: customers, journey_state_log, signals, interventions and outcomes, each as .csv, "
-        ".jsonl or .json. What is there already is updated, so importing twice is the same as once. Bad records "
-        "are named on standard error and kept as findings. Exit code: 0 done, 1 nothing could be taken, 2 the "
-        "folder or a file is not what it should be."
+        "Import a portfolio: customers, journey_state_log, signals, interventions and outcomes, each as "
+        ".csv, .jsonl or .json. What is there already is updated, so importing twice is the same as once. "
+        "Bad records are named on standard error and kept as findings. Exit code: 0 done, 1 nothing could "
+        "be taken, 2 the folder or a file is not what it should be."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("folder", type=Path, help="the folder with the files")
-        parser.add_argument(
-            "--strict", action="store_true", help="import all records or, if one is bad, none"
-        )
+        parser.add_argument("--strict", action="store_true", help="all records or, if one is bad, none")
         parser.add_argument("--json", action="store_true", help="print one JSON document")
 
-    def handle(self, *, folder: Path, strict: bool, json: bool, **options):  # noqa: A002 - as it is called
+    def handle(self, *, folder: Path, strict: bool, json: bool, **options):
         try:
             imported = import_portfolio(folder=folder, actor=IMPORTER, strict=strict, on_bad=self._tell)
         except BadFile as error:
