@@ -214,6 +214,12 @@ def use_approval(*, kind: str, subject_key: str, now: datetime) -> ApprovalReque
     return request
 
 
+def mark_used(request: ApprovalRequest) -> None:
+    """For a subject that acts in the deciding transaction itself: nothing is left that could expire. Call
+    it from `on_end`."""
+    ApprovalRequest.objects.filter(pk=request.pk, status=Status.APPROVED).update(used_at=timezone.now())
+
+
 def actor_of(user, *, door: str, address: str = "") -> Actor:
     return Actor(key=user_key(user), name=user.get_username(), door=door, address=address)
 

@@ -1,4 +1,6 @@
 from django.apps import AppConfig
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.signals import post_migrate
 
 
 class JourneysConfig(AppConfig):
@@ -13,3 +15,17 @@ class JourneysConfig(AppConfig):
         audit_words.register()
         for subject in SUBJECTS:
             subjects.register(subject)
+        post_migrate.connect(_install_schedules, sender=self)
+
+
+def _install_schedules(*, using: str, **kwargs) -> None:
+    """After each migration, and not by a migration of its own: so they are put right with every deployment,
+    and are there again after a flush."""
+    from django_q.models import Schedule
+
+    from journeys.tasks import install_schedules
+
+    tables = connections[using].introspection.table_names()
+    # `migrate` of one app alone may come by before the queue's tables are there.
+    if using == DEFAULT_DB_ALIAS and Schedule._meta.db_table in tables:
+        install_schedules()

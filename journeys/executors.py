@@ -24,7 +24,7 @@ from standardwebhooks import Webhook
 from approvals.rules import canonical
 from journeys.domain.vocabulary import Channel
 
-# What a receiver says beside its status is quoted up to here, in bytes.
+# What the other side says beside its status is quoted up to here, in bytes.
 _EXCERPT = 200
 
 
@@ -113,14 +113,14 @@ class _DataWatch:
 
 
 def _mail_failure(error: Exception, *, data_begun: bool) -> NotSent | MaybeSent:
-    codes = []
+    replies = []
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _ in error.recipients.values()]
+        replies = list(error.recipients.values())
     elif isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPDataError):
-        codes = [error.smtp_code]
-    if codes and all(400 <= code < 600 for code in codes):
-        permanent = min(codes) >= 500
-        return NotSent(f"The mail server refused it: {error}", permanent=permanent)
+        replies = [(error.smtp_code, error.smtp_error)]
+    if replies and all(400 <= code < 600 for code, _ in replies):
+        code, text = replies[0]
+        return NotSent(f"The mail server refused it: {code} {_printable(text)}", permanent=code >= 500)
     if data_begun:
         return MaybeSent(f"The mail server broke off while it took the mail: {error}")
     if isinstance(error, ValueError):
@@ -180,7 +180,7 @@ def _webhook_result(response: http.client.HTTPResponse) -> Receipt:
         return Receipt(f"The receiver answered {status}.")
     with suppress(OSError, http.client.HTTPException):
         excerpt = response.read1(_EXCERPT)
-    said = f"The receiver answered {status}: {excerpt.decode(errors='replace').strip() or response.reason}"
+    said = f"The receiver answered {status}: {_printable(excerpt or response.reason.encode())}"
     if not 300 <= status < 600:
         raise MaybeSent(f"{said} (that is no answer)")
     if status < 400:
@@ -198,6 +198,12 @@ def hand_to_owner(payload: Mapping, key: str) -> Receipt:
 
 def do_nothing(payload: Mapping, key: str) -> Receipt:
     return Receipt("There was nothing to send.")
+
+
+def _printable(said: bytes) -> str:
+    """What the other side said, fit for a record: PostgreSQL keeps no NUL, and a log has one line a line."""
+    text = said[:_EXCERPT].decode(errors="replace")
+    return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
 CHANNELS: dict[Channel, Callable[[Mapping, str], Receipt]] = {

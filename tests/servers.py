@@ -1,5 +1,6 @@
 """Real servers on loopback for the channels to meet: some that work, and some that break."""
 
+import base64
 import contextlib
 import socket
 import socketserver
@@ -10,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from aiosmtpd.controller import Controller
 
 BREAK, HANG = "break", "hang"
+
+# With which webhooks are signed.
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
 # A hanging server lets go at the latest after so many seconds; every client gives up long before.
 _PATIENCE = 5

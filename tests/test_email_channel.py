@@ -2,14 +2,12 @@
 
 import email
 import email.policy
-from contextlib import contextmanager
 
 import pytest
 
 from journeys.executors import MaybeSent, NotSent, Receipt, send_email
-from tests.servers import BREAK, HANG, BadMailServer, Mailbox, free_port, mail_server
+from tests.servers import BREAK, HANG, free_port
 
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
 PAYLOAD = {
     "recipient": "ops@northwind.example",
     "sender": "Customer Success <success@cjo.example>",
@@ -17,37 +15,6 @@ PAYLOAD = {
     "subject": "Shall we look at it together? – für Sie",
     "body": "Hello,\n\n.a line that begins with a dot\nEin Gruß\n",
 }
-
-
-@pytest.fixture
-def mail_to(settings):
-    """Point Django's mail at a port."""
-
-    def point(port):
-        settings.EMAIL_BACKEND = SMTP
-        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 0.3
-
-    return point
-
-
-@pytest.fixture
-def mailbox(mail_to):
-    mailbox = Mailbox()
-    with mail_server(mailbox) as port:
-        mail_to(port)
-        yield mailbox
-
-
-@pytest.fixture
-def bad_server(mail_to):
-    @contextmanager
-    def run(**script):
-        server = BadMailServer(script)
-        with server.running() as port:
-            mail_to(port)
-            yield server
-
-    return run
 
 
 def arrived(envelope):
@@ -114,8 +81,8 @@ def test_a_server_that_is_not_there_was_sent_nothing(mail_to):
 
 @pytest.mark.parametrize("how", [BREAK, HANG, "421 too busy", "554 go away"])
 @pytest.mark.parametrize("where", ["GREETING", "EHLO", "MAIL", "RCPT"])
-def test_whatever_goes_wrong_before_the_message_nothing_was_sent(bad_server, where, how):
-    with bad_server(**{where: how, "HELO": how} if where == "EHLO" else {where: how}) as server:
+def test_whatever_goes_wrong_before_the_message_nothing_was_sent(bad_mail_server, where, how):
+    with bad_mail_server(**{where: how, "HELO": how} if where == "EHLO" else {where: how}) as server:
         refusal = not_sent()
         assert server.messages == []
     # A server that says a final no to this very mail is believed; one that is merely broken is tried again.
@@ -131,23 +98,23 @@ def test_whatever_goes_wrong_before_the_message_nothing_was_sent(bad_server, whe
         ({"MESSAGE": "452 the disk is full"}, False),
     ],
 )
-def test_a_refused_message_was_not_sent(bad_server, script, permanent):
-    with bad_server(**script):
+def test_a_refused_message_was_not_sent(bad_mail_server, script, permanent):
+    with bad_mail_server(**script):
         refusal = not_sent()
     assert refusal.permanent is permanent
     assert "refused" in refusal.detail
 
 
 @pytest.mark.parametrize("how", [BREAK, HANG, "what?", "999 odd", "354 more"])
-def test_a_server_that_gives_no_plain_answer_to_the_message_may_have_taken_it(bad_server, how):
-    with bad_server(MESSAGE=how) as server, pytest.raises(MaybeSent):
+def test_a_server_that_gives_no_plain_answer_to_the_message_may_have_taken_it(bad_mail_server, how):
+    with bad_mail_server(MESSAGE=how) as server, pytest.raises(MaybeSent):
         send_email(PAYLOAD, "iv-1")
     assert len(server.messages) == 1
 
 
 @pytest.mark.parametrize("how", [BREAK, HANG, "500 what?"])
-def test_what_was_accepted_is_sent_even_if_the_server_says_no_good_bye(bad_server, how):
-    with bad_server(QUIT=how) as server:
+def test_what_was_accepted_is_sent_even_if_the_server_says_no_good_bye(bad_mail_server, how):
+    with bad_mail_server(QUIT=how) as server:
         assert send_email(PAYLOAD, "iv-1")
     assert len(server.messages) == 1
 

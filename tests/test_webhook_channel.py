@@ -1,29 +1,13 @@
 """The channel webhook against receivers on loopback that accept, refuse, redirect, hang and break off."""
 
-import base64
 import json
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from journeys.executors import MaybeSent, NotSent, post_webhook, signature_headers
-from tests.servers import BREAK, HANG, Receiver, free_port
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
-
-
-@pytest.fixture
-def receiver(settings):
-    @contextmanager
-    def run(**behaviour):
-        server = Receiver(**behaviour)
-        with server.running() as url:
-            settings.WEBHOOK_URL, settings.WEBHOOK_SECRET, settings.WEBHOOK_TIMEOUT = url, SECRET, 0.3
-            yield server
-
-    return run
+from tests.servers import BREAK, HANG, SECRET, free_port
 
 
 def payload(settings, **fields):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest
 from approvals.rules import Actor, Refusal, Stale, Status, WorkingHours, fingerprint, working_deadline
-from approvals.services import NewRequest, Terms, actor_of, open_requests
+from approvals.services import NewRequest, Terms, actor_of, mark_used, open_requests
 from journeys.domain.policy import PUBLISHED, PolicyDocument, load
 from journeys.models import Policy
 
@@ -99,6 +99,7 @@ def on_activation_end(request: ApprovalRequest, actor: Actor) -> None:
     if str(current) != replaced or not Policy.objects.filter(pk=current.pk, active=True).update(active=False):
         raise Stale(f"{replaced} is no longer in force; ask again against {current}.")
     Policy.objects.filter(pk=policy.pk).update(active=True)
+    mark_used(request)
     record(
         [
             Event(

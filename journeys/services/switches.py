@@ -6,7 +6,16 @@ from django.utils import timezone
 
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest
-from approvals.rules import Actor, AlreadyDecided, NotAuthorised, NotFound, ReasonNeeded, Refusal, Stale, Status
+from approvals.rules import (
+    Actor,
+    AlreadyDecided,
+    NotAuthorised,
+    NotFound,
+    ReasonNeeded,
+    Refusal,
+    Stale,
+    Status,
+)
 from approvals.services import NewRequest, actor_of, mark_used, open_requests, supersede
 from journeys.domain.vocabulary import Action, Channel, ExecutionMode, SwitchScope, phrase
 from journeys.models import Customer, ExecutionSwitch
@@ -35,9 +44,11 @@ def mode_for(*, channel: str, action: str, customer_id: str) -> ExecutionMode:
         | Q(scope=SwitchScope.ACTION, value=action)
         | Q(scope=SwitchScope.CUSTOMER, value=customer_id)
     )
-    modes = dict(applying.values_list("scope", "mode"))
-    modes.setdefault(SwitchScope.ALL, without_a_switch(SwitchScope.ALL))
-    return min(map(ExecutionMode, modes.values()), key=_MOST_CAREFUL_FIRST.index)
+    found = list(applying.values_list("scope", "mode"))
+    modes = [ExecutionMode(mode) for _, mode in found]
+    if SwitchScope.ALL not in [scope for scope, _ in found]:
+        modes.append(without_a_switch(SwitchScope.ALL))
+    return min(modes, key=_MOST_CAREFUL_FIRST.index)
 
 
 def without_a_switch(scope: str) -> ExecutionMode:
@@ -113,7 +124,12 @@ def describe(request: ApprovalRequest) -> dict:
     """The facts of a request, for the page: `target`, `before`, `after` and what the switch says `now`."""
     wish = request.payload
     now = current(wish["scope"], wish["value"])
-    return {"target": target(wish["scope"], wish["value"]), **wish, "now": now, "stale": now != wish["before"]}
+    return {
+        "target": target(wish["scope"], wish["value"]),
+        **wish,
+        "now": now,
+        "stale": now != wish["before"],
+    }
 
 
 def target(scope: str, value: str) -> str:
@@ -176,8 +192,8 @@ def _row(scope: str, value: str) -> ExecutionSwitch:
 def _check_target(scope: str, value: str) -> None:
     known = {
         SwitchScope.ALL: lambda: value == "",
-        SwitchScope.CHANNEL: lambda: value in Channel,
-        SwitchScope.ACTION: lambda: value in Action,
+        SwitchScope.CHANNEL: lambda: value in set(Channel),
+        SwitchScope.ACTION: lambda: value in set(Action),
         SwitchScope.CUSTOMER: lambda: Customer.objects.filter(pk=value).exists(),
     }
     if scope not in known or not known[scope]():

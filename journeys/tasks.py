@@ -1,0 +1,61 @@
+"""What the worker is called for; a line each. A task that comes twice, late or never changes nothing."""
+
+from datetime import UTC, datetime, time, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.models import Schedule
+
+from journeys import pipeline
+from journeys.services import execution, upkeep
+
+# Seconds that the worker gives the sweep: less than after which the queue hands a task out again.
+_SWEEP_TIMEOUT = 240
+DAILY_RUN_AT = time(5, tzinfo=UTC)
+
+SCHEDULES: dict[str, dict] = {
+    "sweep": {
+        "func": "journeys.tasks.sweep",
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
+        "kwargs": repr({"q_options": {"timeout": _SWEEP_TIMEOUT}}),
+    },
+    "daily run": {
+        "func": "journeys.tasks.daily_run",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({"q_options": {"timeout": pipeline.RUN_TIMEOUT}}),
+    },
+}
+
+
+def execute(intervention_id: str) -> None:
+    execution.execute(intervention_id=intervention_id)
+
+
+def sweep() -> None:
+    upkeep.sweep()
+
+
+def run_pipeline(run_id: int) -> None:
+    pipeline.run_queued(run_id)
+
+
+def daily_run() -> None:
+    pipeline.run_daily()
+
+
+def install_schedules() -> None:
+    """Put the schedules in, or right; when each runs next is left as it is."""
+    now = timezone.now()
+    first = {"daily run": next_at(DAILY_RUN_AT, now)}
+    for name, definition in SCHEDULES.items():
+        with transaction.atomic():
+            if not Schedule.objects.filter(name=name).update(**definition):
+                Schedule.objects.create(name=name, next_run=first.get(name, now), **definition)
+
+
+def next_at(hour: time, now: datetime) -> datetime:
+    """The next moment after `now` at which it is this hour in UTC."""
+    today = datetime.combine(now.astimezone(UTC).date(), hour)
+    return today if today > now else today + timedelta(days=1)
