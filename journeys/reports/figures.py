@@ -41,6 +41,8 @@ EXAMPLES = 3
 FIRST_REASONS = 3
 
 INTERVENTION = "intervention"
+# PostgreSQL would put what has no priority first.
+_BY_PRIORITY = F("priority_score").desc(nulls_last=True)
 
 
 def collect(run: PipelineRun) -> dict:
@@ -163,18 +165,20 @@ def _decisions_of_run(run: PipelineRun) -> dict[str, int]:
 
 def _proposed(run: PipelineRun, approved: dict[str, int]) -> dict:
     proposed = Intervention.objects.filter(run=run)
-    rows = list(proposed.select_related("customer").order_by("-priority_score", "customer_id")[:TOP])
+    rows = list(proposed.select_related("customer").order_by(_BY_PRIORITY, "customer_id")[:TOP])
     authorities = dict(
         Decision.objects.filter(
             request__kind=INTERVENTION, request__subject_key__in=[row.pk for row in rows]
         ).values_list("request__subject_key", "authority")
     )
     total = proposed.count()
+    by_policy = approved.get(Authority.POLICY, 0)
+    by_auto_approval = approved.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0)
     return {
         "total": total,
-        "by_person": proposed.filter(requires_human_approval=True).count(),
-        "by_policy": approved.get(Authority.POLICY, 0),
-        "by_auto_approval": approved.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0),
+        "by_person": total - by_policy - by_auto_approval,
+        "by_policy": by_policy,
+        "by_auto_approval": by_auto_approval,
         "rows": [
             _customer(row.customer)
             | {
@@ -198,7 +202,7 @@ def _suppressed(assessments: QuerySet) -> dict:
     suppressed = assessments.filter(disposition=Disposition.SUPPRESSED)
     by_reason = suppressed.values_list("suppression_reason").annotate(number=Count("pk"))
     counts = list(by_reason.order_by("-number", "suppression_reason"))
-    rows = suppressed.select_related("customer").order_by("-priority_score", "customer_id")
+    rows = suppressed.select_related("customer").order_by(_BY_PRIORITY, "customer_id")
     total = sum(number for _, number in counts)
     return {
         "total": total,
@@ -342,9 +346,7 @@ def _findings(run: PipelineRun) -> dict:
                 "kind": kind.value,
                 "count": counts[kind],
                 "examples": list(
-                    found.filter(kind=kind)
-                    .order_by("-found_at", "subject")
-                    .values("subject", "detail")[:EXAMPLES]
+                    found.filter(kind=kind).order_by("subject", "pk").values("subject", "detail")[:EXAMPLES]
                 ),
             }
             for kind in FindingKind

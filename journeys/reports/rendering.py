@@ -7,14 +7,15 @@ from pathlib import Path
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from journeys.reports.sections import Cell, Items, Page, Paragraph, Table, Tiles, lay_out
+from journeys.reports.layout import Cell, Items, Page, Paragraph, Table, Tiles
+from journeys.reports.sections import lay_out
 
 _STYLESHEET = Path(__file__).resolve().parent.parent / "static" / "journeys" / "report.css"
 
 # What is markup anywhere in a line; an address is broken up, so that no reader makes a link of it.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|~&!$@])|(?<=[a-z])(:)(?=//)|(?<=www)(\.)", re.IGNORECASE)
-# What is markup at the beginning of a line only.
-_OPENING = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_MARKUP = re.compile(r"[\\`*_\[\]<|~$@]|&(?=#|\w+;)|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
+# What is markup only where a paragraph or an item begins.
+_OPENING = re.compile(r"^(\d*)([-+=#>.)])")
 
 
 def render_html(report: dict, *, standalone: bool = True) -> SafeString:
@@ -37,7 +38,7 @@ def render_markdown(report: dict) -> str:
     lines += [f"# {_escape(page.title)}", ""]
     lines += [f"- {_escape(what)}: {_escape(value)}" for what, value in page.facts]
     lines += ["", "## In short", ""]
-    lines += [f"{place}. {_escape(text)}" for place, text in enumerate(page.takeaways, start=1)]
+    lines += [f"{place}. {_line(text)}" for place, text in enumerate(page.takeaways, start=1)]
     lines += _sections(page)
     return "\n".join(lines) + "\n"
 
@@ -52,11 +53,11 @@ def _sections(page: Page) -> list[str]:
 
 
 def _paragraph(block: Paragraph) -> list[str]:
-    return [_escape(block.text)]
+    return [_line(block.text)]
 
 
 def _items(block: Items) -> list[str]:
-    return [f"- {_escape(text)}" for text in block.items]
+    return [f"- {_line(text)}" for text in block.items]
 
 
 def _tiles(block: Tiles) -> list[str]:
@@ -87,9 +88,10 @@ _WRITERS = {Paragraph: _paragraph, Items: _items, Tiles: _tiles, Table: _table}
 
 
 def _escape(text: str) -> str:
-    escaped = _MARKUP.sub(lambda found: f"\\{found.group()}", text)
-    return _OPENING.sub(lambda found: _defused(found.group()), escaped)
+    """Text for the middle of a line: behind a mark, or in a cell."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
-def _defused(opening: str) -> str:
-    return f"{opening}\u200b" if opening.isdigit() else f"\\{opening}"
+def _line(text: str) -> str:
+    """Text that begins a paragraph or an item."""
+    return _OPENING.sub(r"\1\\\2", _escape(text))

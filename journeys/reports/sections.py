@@ -4,21 +4,21 @@ Nothing here is escaped; every text may hold what a user or another system wrote
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from approvals.rules import Authority
 from approvals.subjects import labels as kinds_of_request
 from journeys.domain.vocabulary import label, phrase
+from journeys.reports.layout import Cell, Items, Page, Paragraph, Section, Table, Tile, Tiles
 from journeys.reports.wording import (
     NOT_KNOWN,
     at_stake,
-    clean,
     count,
     day,
     moment,
     money,
     name_of,
     number,
+    one_line,
     shares,
     signed,
     warning,
@@ -26,92 +26,14 @@ from journeys.reports.wording import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """`note` stands small beneath the text; `tone` is a word that the look may colour by."""
-
-    text: str
-    note: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """`columns` are titles; those in `numeric` are set to the right. `more` says what was left out."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    numeric: frozenset[str] = frozenset()
-    more: str = ""
-    kind: str = "table"
-
-    @property
-    def aligned_columns(self) -> list[tuple[str, bool]]:
-        return [(column, column in self.numeric) for column in self.columns]
-
-    @property
-    def aligned_rows(self) -> list[list[tuple[Cell, bool]]]:
-        aligned = [column in self.numeric for column in self.columns]
-        return [list(zip(row, aligned, strict=True)) for row in self.rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure: what it is, its value, how it comes about, and of what."""
-
-    label: str
-    value: str
-    how: str = ""
-    source: str = ""
-
-    @property
-    def known(self) -> bool:
-        return self.value != NOT_KNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    tiles: tuple[Tile, ...]
-    kind: str = "tiles"
-
-
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    text: str
-    kind: str = "paragraph"
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    items: tuple[str, ...]
-    kind: str = "items"
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    title: str
-    blocks: tuple[Paragraph | Items | Tiles | Table, ...]
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """`facts` are (what, value) pairs on scope and period."""
-
-    title: str
-    warning: str | None
-    facts: tuple[tuple[str, str], ...]
-    takeaways: tuple[str, ...]
-    sections: tuple[Section, ...] = field(default_factory=tuple)
-
-
 def lay_out(report: dict) -> Page:
     """The whole report as a page of plain text, top to bottom."""
+    report = one_line(report)
     return Page(
         title=_title(report["run"]),
         warning=warning(report),
         facts=_facts(report),
-        takeaways=tuple(clean(text) for text in report["takeaways"]),
+        takeaways=tuple(report["takeaways"]),
         sections=tuple(
             Section(title, tuple(block for block in make(report) if block is not None), anchor)
             for anchor, title, make in SECTIONS
@@ -120,21 +42,22 @@ def lay_out(report: dict) -> Page:
 
 
 def _title(run: dict) -> str:
-    about = f"customer {clean(run['customer_id'])}" if run["customer_id"] else "the portfolio"
+    about = f"customer {run['customer_id']}" if run["customer_id"] else "the portfolio"
     return f"Report on {about}, {day(run['as_of'])}"
 
 
 def _facts(report: dict) -> tuple[tuple[str, str], ...]:
     run, portfolio = report["run"], report["portfolio"]
-    scope = f"Customer {clean(run['customer_id'])} only" if run["customer_id"] else "The whole portfolio"
+    scope = f"Customer {run['customer_id']} only" if run["customer_id"] else "The whole portfolio"
     facts = [
         ("Run", str(run["id"])),
         ("Scope", scope),
         ("As of", day(run["as_of"])),
-        ("Period", f"What is on record up to {day(run['as_of'])}; queue as of {moment(run['written_at'])}"),
+        ("Period", f"All on record up to {day(run['as_of'])}; the queue on {moment(run['written_at'])}"),
         ("Signals in force", f"{day(run['signals_from'])} to {day(run['signals_until'])}"),
-        ("Policy", f"{clean(run['policy']['name'])}, version {run['policy']['version']}"),
-        ("Finished", f"{moment(run['finished_at'])}, for {clean(run['requested_by'])}"),
+        ("Policy", f"{run['policy']['name']}, version {run['policy']['version']}"),
+        ("Finished", moment(run["finished_at"])),
+        ("Asked for by", run["requested_by"]),
     ]
     if signals := portfolio["signals"]:
         facts.insert(
@@ -162,21 +85,20 @@ def _at_risk(report: dict) -> list:
     )
     rows = tuple(
         (
-            _customer(row),
+            _customer(row, with_value=True),
             Cell(
                 label(row["journey_stage"]),
                 f"{count(row['days_in_state'], 'day')}, {phrase(row['stage_health'])}",
             ),
             Cell(f"{row['overall_risk_score']:.3f}", label(row["risk_tier"]), row["risk_tier"]),
             Cell(f"{row['churn_risk_score']:.3f}"),
-            Cell(money(row["account_value"], row["currency"])),
-            Cell(" ".join(clean(reason) for reason in row["reasons"])),
+            Cell(" ".join(reason for reason in row["reasons"])),
         )
         for row in at_risk["rows"]
     )
-    columns = ("Customer", "Stage", "Risk", "Churn risk", "Value a year", "Why")
-    numeric = frozenset({"Risk", "Churn risk", "Value a year"})
-    return [Paragraph(lead), Table(columns, rows, numeric, _more(at_risk["more"], "customer"))]
+    columns = ("Customer", "Stage", "Risk", "Churn risk", "Why")
+    numeric = frozenset({"Risk", "Churn risk"})
+    return [Paragraph(lead), Table(columns, rows, numeric, _more(at_risk["more"], "customer"), "Why")]
 
 
 def _portfolio(report: dict) -> list:
@@ -194,9 +116,9 @@ def _portfolio(report: dict) -> list:
     totals = portfolio["by_tier"]
     rows.append(
         (
-            Cell("All stages"),
-            *(Cell(f"{totals[tier]:,}") for tier in ("high", "medium", "low")),
-            Cell(f"{portfolio['assessed']:,}"),
+            Cell("All stages", tone="total"),
+            *(Cell(f"{totals[tier]:,}", tone="total") for tier in ("high", "medium", "low")),
+            Cell(f"{portfolio['assessed']:,}", tone="total"),
         )
     )
     looked_at = portfolio["customers"]
@@ -228,7 +150,10 @@ def _proposed(report: dict) -> list:
     )
     columns = ("Customer", "Action", "Priority", "Confidence", "Who decides, and why")
     more = _more(proposed["more"], "intervention")
-    return [Paragraph(f"{lead}."), Table(columns, rows, frozenset({"Priority", "Confidence"}), more)]
+    return [
+        Paragraph(f"{lead}."),
+        Table(columns, rows, frozenset({"Priority", "Confidence"}), more, columns[-1]),
+    ]
 
 
 def _decider(row: dict) -> Cell:
@@ -251,14 +176,19 @@ def _suppressed(report: dict) -> list:
         (
             _customer(row),
             Cell(label(row["recommended_action"])),
-            Cell(label(row["reason"]), clean(row["detail"])),
+            Cell(label(row["reason"]), row["detail"]),
         )
         for row in suppressed["rows"]
     )
     return [
         Paragraph(f"{count(suppressed['total'], 'planned action')} held back."),
         Table(("Reason", "Customers"), reasons, frozenset({"Customers"})),
-        Table(("Customer", "Action", "Why not"), rows, more=_more(suppressed["more"], "customer")),
+        Table(
+            ("Customer", "Action", "Why not"),
+            rows,
+            more=_more(suppressed["more"], "customer"),
+            widest="Why not",
+        ),
     ]
 
 
@@ -282,7 +212,7 @@ def _pending(report: dict) -> list:
     )
     rows = tuple(
         (
-            Cell(clean(row["title"]), clean(row["summary"])),
+            Cell(row["title"], row["summary"]),
             Cell(_score(row["priority_score"], 1)),
             Cell(money(row["account_value"], row["currency"])),
             Cell(
@@ -295,7 +225,7 @@ def _pending(report: dict) -> list:
     )
     columns = ("What", "Priority", "Value a year", "Decide by")
     numeric = frozenset({"Priority", "Value a year"})
-    return [tiles, Table(columns, rows, numeric, _more(pending["more"], "intervention")), also]
+    return [tiles, Table(columns, rows, numeric, _more(pending["more"], "intervention"), "What"), also]
 
 
 def _decided(report: dict) -> list:
@@ -355,7 +285,11 @@ def _executed(report: dict) -> list:
 
 def _counts(title: str, of: str, lines: list[tuple[str, int]], total: int) -> Table:
     rows = [(Cell(text), Cell(f"{number:,}")) for text, number in lines if number]
-    return Table((title, of), (*rows, (Cell("Together"), Cell(f"{total:,}"))), frozenset({of}))
+    return Table(
+        (title, of),
+        (*rows, (Cell("Together", tone="total"), Cell(f"{total:,}", tone="total"))),
+        frozenset({of}),
+    )
 
 
 def _outcomes(report: dict) -> list:
@@ -415,18 +349,20 @@ def _findings(report: dict) -> list:
         return [Paragraph("No finding is open.")]
     rows = tuple(
         (
-            Cell(label(row["kind"])),
-            Cell(f"{row['count']:,}"),
-            Cell("; ".join(f"{clean(one['subject'])}: {clean(one['detail'])}" for one in row["examples"])),
+            *((Cell(label(row["kind"])), Cell(f"{row['count']:,}")) if place == 0 else (Cell(""), Cell(""))),
+            Cell(example["subject"]),
+            Cell(example["detail"]),
         )
         for row in found["by_kind"]
+        for place, example in enumerate(row["examples"])
     )
-    lead = f"{count(found['total'], 'open finding')}: received, kept, and not yet mended."
-    return [Paragraph(lead), Table(("Kind", "Open", "For example"), rows, frozenset({"Open"}))]
+    lead = f"{count(found['total'], 'open finding')}: received, kept, and not yet mended. Some examples:"
+    columns = ("Kind", "Open", "About", "For example")
+    return [Paragraph(lead), Table(columns, rows, frozenset({"Open"}), widest="For example")]
 
 
 def _not_known(report: dict) -> list:
-    return [Items(tuple(clean(text) for text in report["not_known"]))]
+    return [Items(tuple(report["not_known"]))]
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
@@ -443,9 +379,12 @@ SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
 )
 
 
-def _customer(row: dict) -> Cell:
-    name = clean(name_of(row))
-    return Cell(name, clean(row["customer_id"]) if row["name"] else "")
+def _customer(row: dict, *, with_value: bool = False) -> Cell:
+    notes = [row["customer_id"]] if row["name"] else []
+    if with_value:
+        value = row["account_value"]
+        notes.append(f"{money(value, row['currency'])} a year" if value else "value not known")
+    return Cell(name_of(row), ", ".join(notes))
 
 
 def _score(value: float | None, places: int) -> str:

@@ -12,13 +12,19 @@ NOT_KNOWN = "not known"
 _DIRECTION_MARKS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
 
 
-def clean(text: object) -> str:
-    """Text from outside as one line: no line breaks, control characters or marks of direction."""
-    visible = str(text).translate(_DIRECTION_MARKS)
-    visible = "".join(
-        " " if unicodedata.category(sign)[0] in "CZ" and sign != "\u200d" else sign for sign in visible
-    )
-    return " ".join(visible.split())
+def one_line(value):
+    """A document with every text in it as one line, without control characters or marks of direction."""
+    if isinstance(value, dict):
+        return {key: one_line(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [one_line(item) for item in value]
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    text = text.translate(_DIRECTION_MARKS)
+    visible = (" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp", "Cs") else sign for sign in text)
+    return " ".join("".join(visible).split())
 
 
 def count(number: int | None, one: str = "", many: str = "") -> str:
@@ -37,9 +43,11 @@ def money(amount: str | None, currency: str) -> str:
 
 
 def number(value: float, places: int | None = None) -> str:
-    """As it is, or with so many places; a real minus sign."""
-    text = f"{value:,.10g}" if places is None else f"{value:,.{places}f}"
-    return text.replace("-", "−")
+    """With so many places, or as it is: whole, or with all its places and at least two."""
+    if places is None:
+        exact = Decimal(repr(value)).normalize()
+        places = 0 if exact == exact.to_integral_value() else max(2, -exact.as_tuple().exponent)
+    return f"{value:,.{places}f}".replace("-", "−")
 
 
 def signed(value: float, places: int) -> str:
@@ -76,7 +84,7 @@ def at_stake(pending: dict) -> str:
     sums = [money(row["amount"], row["currency"]) for row in pending["value_at_stake"]]
     if pending["value_unknown"]:
         sums.append(f"{count(pending['value_unknown'], 'account')} of unknown value")
-    return " and ".join(sums) or NOT_KNOWN
+    return ", ".join(sums) or NOT_KNOWN
 
 
 def warning(report: dict) -> str | None:
@@ -112,9 +120,9 @@ def _risk_takeaway(report: dict) -> str:
     top = at_risk["rows"][0]
     high = portfolio["by_tier"]["high"]
     return (
-        f"{at_risk['total']:,} of {assessed} assessed {'is' if at_risk['total'] == 1 else 'are'} at medium or "
-        f"high risk, {high or 'none'} of them at high; "
-        f"first is {clean(name_of(top))}, at {top['overall_risk_score']:.3f}."
+        f"{at_risk['total']:,} of {assessed} assessed {'is' if at_risk['total'] == 1 else 'are'} "
+        f"at medium or high risk, {high or 'none'} of them at high; "
+        f"first is {name_of(top)}, at {top['overall_risk_score']:.3f}."
     )
 
 
@@ -123,7 +131,7 @@ def _work_takeaway(report: dict) -> str:
     if pending["total"]:
         text = (
             f"{count(pending['total'], 'intervention waits', 'interventions wait')} for a decision, "
-            f"{pending['overdue'] or 'none'} of them overdue; at stake: {at_stake(pending)} a year."
+            f"{pending['overdue'] or 'none'} of them overdue; at stake a year: {at_stake(pending)}."
         )
     else:
         text = "Nothing waits for a decision."
@@ -145,9 +153,11 @@ def _result_takeaway(outcomes: dict) -> str:
     done = count(outcomes["interventions"], "intervention")
     if not outcomes["with_outcome"]:
         return f"What came of {done} is not known yet: none has an outcome on record."
+    measured = outcomes["with_outcome"]
     text = (
-        f"Of {done} done, {outcomes['with_outcome']:,} {'has' if outcomes['with_outcome'] == 1 else 'have'} "
-        f"an outcome on record, {shares(outcomes['resolved'])} of these resolved"
+        f"Of {done} done, {measured:,} {'has' if measured == 1 else 'have'} an outcome on record, "
+        f"and {shares(outcomes['resolved'])} {'was' if outcomes['resolved']['numerator'] == 1 else 'were'} "
+        "resolved"
     )
     if outcomes["open"]:
         return f"{text}; what came of the other {outcomes['open']:,} is not known."

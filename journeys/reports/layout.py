@@ -1,0 +1,94 @@
+"""What a laid-out report is made of. All of it is plain text, escaped by nobody yet."""
+
+from dataclasses import dataclass, field
+
+from journeys.reports.wording import NOT_KNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`note` stands small beneath the text; `tone` is a word that the look may colour by."""
+
+    text: str
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`columns` are titles; those in `numeric` are set to the right, and `widest` holds sentences. `more`
+    says what was left out."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numeric: frozenset[str] = frozenset()
+    more: str = ""
+    widest: str = ""
+    kind: str = "table"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Names and counts, which are hard to read across a whole page."""
+        return self.numeric >= set(self.columns[1:])
+
+    @property
+    def styled_columns(self) -> list[tuple[str, str]]:
+        return [(column, self._style(column)) for column in self.columns]
+
+    @property
+    def styled_rows(self) -> list[list[tuple[Cell, str]]]:
+        styles = [self._style(column) for column in self.columns]
+        return [list(zip(row, styles, strict=True)) for row in self.rows]
+
+    def _style(self, column: str) -> str:
+        return "number" if column in self.numeric else "wide" if column == self.widest else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure: what it is, its value, how it comes about, and of what."""
+
+    label: str
+    value: str
+    how: str = ""
+    source: str = ""
+
+    @property
+    def known(self) -> bool:
+        return self.value != NOT_KNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    tiles: tuple[Tile, ...]
+    kind: str = "tiles"
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    text: str
+    kind: str = "paragraph"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    items: tuple[str, ...]
+    kind: str = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    title: str
+    blocks: tuple[Paragraph | Items | Tiles | Table, ...]
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`facts` are (what, value) pairs on scope and period."""
+
+    title: str
+    warning: str | None
+    facts: tuple[tuple[str, str], ...]
+    takeaways: tuple[str, ...]
+    sections: tuple[Section, ...] = field(default_factory=tuple)
