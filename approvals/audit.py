@@ -1,7 +1,9 @@
 """Appending to the audit: one sequence without gaps, chained by hash, written in bulk."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -11,6 +13,19 @@ from django.utils import timezone
 from approvals import words
 from approvals.models import AuditDetail, AuditEvent, AuditHead
 from approvals.rules import Actor, chain_hash, detail_digest
+
+_through: ContextVar[str] = ContextVar("door", default="")
+
+
+@contextmanager
+def through_door(name: str) -> Iterator[None]:
+    """Within it every event names this door, whoever acts and however deep: for a command that has others
+    act, so that the trail shows by which way it all came in."""
+    token = _through.set(name)
+    try:
+        yield
+    finally:
+        _through.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +74,7 @@ def record(events: Iterable[Event]) -> list[AuditEvent]:
                 at=now,
                 word=event.word,
                 actor_key=event.actor.key,
-                door=event.actor.door,
+                door=_through.get() or event.actor.door,
                 kind=event.kind,
                 subject_key=event.subject_key,
                 concerning=event.concerning,
