@@ -6,11 +6,11 @@ page, with what was typed kept. GET and HEAD do nothing anywhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, update_wrapper
+from functools import partial
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -77,6 +77,17 @@ def who(request: HttpRequest) -> dict:
     return {"user": request.user, "door": DOOR, "address": request.META.get("REMOTE_ADDR", "")}
 
 
+def column(heading: str, cell: Callable[[Model], object]) -> Callable[[Model], object]:
+    """A column of a list, for `list_display`."""
+
+    def shown(row):
+        return cell(row)
+
+    shown.__name__ = heading.lower().replace(" ", "_").replace(",", "")
+    shown.short_description = heading
+    return shown
+
+
 class DeskAdmin(admin.ModelAdmin):
     """A read-only list and page. `acts` belong to a row, `list_acts` to the list."""
 
@@ -110,18 +121,16 @@ class DeskAdmin(admin.ModelAdmin):
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
 
         def address(pattern: str, view: Callable, name: str):
-            guarded = update_wrapper(partial(self._guarded, view), view)
-            return path(pattern, guarded, name=f"{prefix}_{name}")
+            return path(pattern, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
 
         return [
             address("", self.changelist_view, "changelist"),
             *(
-                address(f"{act.name}/", partial(self._act_on_list, act=act), act.name)
-                for act in self.list_acts
+                address(f"{act.name}/", partial(self._act_on_list, act), act.name) for act in self.list_acts
             ),
             *self.own_urls(address),
             *(
-                address(f"<path:object_id>/{act.name}/", partial(self._act_on_row, act=act), act.name)
+                address(f"<path:object_id>/{act.name}/", partial(self._act_on_row, act), act.name)
                 for act in self.acts
             ),
             address("<path:object_id>/change/", self.change_view, "change"),
@@ -129,9 +138,6 @@ class DeskAdmin(admin.ModelAdmin):
 
     def own_urls(self, address: Callable) -> list:
         return []
-
-    def _guarded(self, view, request, *args, **kwargs):
-        return self.admin_site.admin_view(view)(request, *args, **kwargs)
 
     # -- pages
 
@@ -180,8 +186,6 @@ class DeskAdmin(admin.ModelAdmin):
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def row_url(self, row, name: str = "change") -> str:
-        from django.contrib.admin.utils import quote
-
         view = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}"
         return reverse(view, args=[quote(row.pk)])
 
@@ -203,14 +207,14 @@ class DeskAdmin(admin.ModelAdmin):
             return self.row_url(row, act.name)
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{act.name}")
 
-    def _act_on_list(self, request, *, act: Act) -> HttpResponse:
+    def _act_on_list(self, act: Act, request) -> HttpResponse:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
         return self._perform(request, None, act, lambda refused, status: self.list_page(request, refused))
 
-    def _act_on_row(self, request, object_id, *, act: Act) -> HttpResponse:
+    def _act_on_row(self, act: Act, request, object_id) -> HttpResponse:
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         row = self.row_or_none(request, object_id)

@@ -1,17 +1,45 @@
 """What journeys asks the gate for: the evidence of each kind of request, and what its end does."""
 
 from approvals.models import ApprovalRequest
+from approvals.rules import Actor, Status, fingerprint
 from approvals.subjects import Subject
-from journeys.models import Intervention
-from journeys.services import policies, proposals
+from journeys import evidence
+from journeys.domain.vocabulary import Action, PersonReason, Segment, Tier, choices
+from journeys.models import Policy
+from journeys.policy_diff import changes
+from journeys.services import execution, policies, proposals, switches
 
 
-def _describe_intervention(request: ApprovalRequest, user) -> dict:
-    return {"intervention": Intervention.objects.select_related("customer").get(pk=request.subject_key)}
+def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
+    """Move the intervention along, and close an execution that waits for its next try."""
+    proposals.on_request_end(request, actor)
+    if request.status in (Status.LAPSED, Status.REVOKED):
+        execution.end_retries(
+            intervention_id=request.subject_key, reason=f"The approval was {request.status} before the next try."
+        )
 
 
-def _describe_change(request: ApprovalRequest, user) -> dict:
-    return {}
+def _describe_activation(request: ApprovalRequest, user) -> dict:
+    """What the policy would change, and whether anything moved since it was asked."""
+    policy = Policy.objects.get(pk=request.subject_key)
+    replaced = policies.find(request.payload["replaces"])
+    current = policies.in_force()
+    warnings = []
+    if request.status == Status.PENDING and current != replaced:
+        warnings.append(f"{replaced} is no longer in force, {current} is: this has to be asked for again.")
+    if fingerprint(policy.document) != request.payload["document"]:
+        warnings.append("The document is not the one that was asked for.")
+    return {
+        "policy": policy,
+        "replaces": replaced,
+        "changes": changes(replaced.document, policy.document),
+        "against": warnings,
+        "reason": request.evidence["reason"],
+    }
+
+
+def _describe_switch(request: ApprovalRequest, user) -> dict:
+    return switches.describe(request) | {"reason": request.evidence["reason"]}
 
 
 SUBJECTS = (
@@ -19,14 +47,27 @@ SUBJECTS = (
         kind=proposals.KIND,
         label="Intervention",
         template="admin/approvals/evidence/intervention.html",
-        describe=_describe_intervention,
-        on_end=proposals.on_request_end,
+        describe=evidence.describe,
+        on_end=_end_intervention,
+        choices={
+            "action": choices(Action),
+            "segment": choices(Segment),
+            "risk_tier": choices(Tier),
+            "person_reasons": choices(PersonReason),
+        },
     ),
     Subject(
         kind=policies.KIND,
         label="Policy in force",
         template="admin/approvals/evidence/change.html",
-        describe=_describe_change,
+        describe=_describe_activation,
         on_end=policies.on_activation_end,
+    ),
+    Subject(
+        kind=switches.KIND,
+        label="How far execution goes",
+        template="admin/approvals/evidence/execution_switch.html",
+        describe=_describe_switch,
+        on_end=switches.on_switch_end,
     ),
 )

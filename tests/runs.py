@@ -10,6 +10,10 @@ from journeys.services.policies import in_force
 SAMPLE_DAY = date(2025, 1, 15)
 
 
-def run_pipeline(as_of: date = SAMPLE_DAY, **wishes) -> PipelineRun:
+def planned_run(as_of: date = SAMPLE_DAY, **wishes) -> PipelineRun:
     tester = Actor(key="command:test", name="a test", door="command")
-    return pipeline.run(pipeline.plan_run(policy=in_force(), actor=tester, as_of=as_of, **wishes))
+    return pipeline.plan_run(policy=in_force(), actor=tester, as_of=as_of, **wishes)
+
+
+def run_pipeline(as_of: date = SAMPLE_DAY, **wishes) -> PipelineRun:
+    return pipeline.run(planned_run(as_of, **wishes))

@@ -14,7 +14,13 @@ DOORS = (
     "journeys.api",
     "approvals.api",
 )
-ABOVE_SERVICES = (*DOORS, "journeys.pipeline", "journeys.reports", "journeys.run_document")
+ABOVE_SERVICES = (
+    *DOORS,
+    "journeys.pipeline",
+    "journeys.reports",
+    "journeys.run_document",
+    "journeys.demo",
+)
 ABOVE_MODELS = (
     *ABOVE_SERVICES,
     "journeys.services",
@@ -33,7 +39,8 @@ FORBIDDEN = {
     "journeys/executors.py": ("journeys.models", *ABOVE_MODELS),
     "journeys/cases.py": ABOVE_MODELS,
     "journeys/history.py": ABOVE_MODELS,
-    "journeys/pipeline/": DOORS,
+    "journeys/pipeline/": (*DOORS, "journeys.demo"),
+    "journeys/demo/": (*DOORS, "journeys.executors"),
     "journeys/reports/": DOORS,
     "journeys/admin": ("journeys.executors",),
     "journeys/management/": ("journeys.executors",),

@@ -9,9 +9,9 @@ from django.utils.html import format_html
 
 from approvals import queue, shown
 from approvals.admin.filters import known_values
-from approvals.admin.trail import trail_url
-from approvals.desk import Act, DeskAdmin, DeskForm, who
-from approvals.models import ApprovalRequest, AuditEvent
+from approvals.addresses import request_url, trail_url
+from approvals.desk import Act, DeskAdmin, DeskForm, column, who
+from approvals.models import ApprovalRequest, AuditEvent, AuthorityLimit
 from approvals.rules import Refusal, Status, Verdict
 from approvals.services import check_may_decide, decide
 from approvals.subjects import choices, labels, subject_of
@@ -54,7 +54,7 @@ def _next_page(request, row: ApprovalRequest) -> str:
     following = queue.next_after(row, request.user)
     if following is None:
         return reverse("admin:approvals_approvalrequest_changelist")
-    return reverse("admin:approvals_approvalrequest_change", args=[following.pk])
+    return request_url(following.pk)
 
 
 def refusal_for(row: ApprovalRequest, user) -> str:
@@ -70,11 +70,34 @@ def refusal_for(row: ApprovalRequest, user) -> str:
     return ""
 
 
+def _what(row: ApprovalRequest) -> str:
+    page = request_url(row.pk)
+    why = row.summary or "–"
+    return format_html('<a class="what" href="{}">{}</a><div class="why">{}</div>', page, row.title, why)
+
+
+def _risk(row: ApprovalRequest) -> str:
+    return chip(f"{row.risk_tier} {shown.score(row.risk_score)}", row.risk_tier) if row.risk_tier else "–"
+
+
+def _stake(row: ApprovalRequest) -> str:
+    if row.value_at_stake is None and not row.needs_limit:
+        return "–"
+    return format_html('<span class="n">{}</span>', shown.money(row.value_at_stake, row.currency))
+
+
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(DeskAdmin):
     page_template = "admin/approvals/approvalrequest/page.html"
     ordering = ("-priority_score", "requested_at", "-id")
-    list_display = ("what", "risk", "stake", "priority", "due", "status_shown")
+    list_display = (
+        column("What, for whom, why", _what),
+        column("Risk", _risk),
+        column("At stake", _stake),
+        column("Priority", lambda row: format_html('<span class="n">{}</span>', f"{row.priority_score:.1f}")),
+        column("Due", lambda row: due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at)),
+        column("Status", lambda row: chip(row.get_status_display())),
+    )
     list_display_links = None
     search_fields = ("concerning",)
     search_help_text = "Customer or request id"
@@ -125,39 +148,6 @@ class ApprovalRequestAdmin(DeskAdmin):
             response.context_data |= {"counts": queue.told(found, now), "waiting": found.requests}
         return response
 
-    @admin.display(description="What, for whom, why")
-    def what(self, row):
-        return format_html(
-            '<a class="what" href="{}">{}</a><div class="why">{}</div>',
-            self.row_url(row),
-            row.title,
-            row.summary or "–",
-        )
-
-    @admin.display(description="Risk")
-    def risk(self, row):
-        if not row.risk_tier:
-            return "–"
-        return chip(f"{row.risk_tier} {shown.score(row.risk_score)}", row.risk_tier)
-
-    @admin.display(description="At stake")
-    def stake(self, row):
-        if row.value_at_stake is None and not row.needs_limit:
-            return "–"
-        return format_html('<span class="n">{}</span>', shown.money(row.value_at_stake, row.currency))
-
-    @admin.display(description="Priority")
-    def priority(self, row):
-        return format_html('<span class="n">{}</span>', f"{row.priority_score:.1f}")
-
-    @admin.display(description="Due")
-    def due(self, row):
-        return due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at)
-
-    @admin.display(description="Status")
-    def status_shown(self, row):
-        return chip(row.get_status_display())
-
     # -- the page
 
     def page_context(self, request, row):
@@ -172,7 +162,7 @@ class ApprovalRequestAdmin(DeskAdmin):
             "evidence": subject.describe(row, request.user),
             "refusal": refusal_for(row, request.user),
             "place": queue.place(row) if row.status == Status.PENDING else None,
-            "person_reasons": [reasons.get(word, word) for word in row.person_reasons],
+            "person_reasons": [_inside_a_sentence(reasons.get(word, word)) for word in row.person_reasons],
             "authority": _authority(request.user),
             "decision": decision,
             "decision_trail": trail_url(actor=decision.actor_key) if decision else "",
@@ -182,10 +172,12 @@ class ApprovalRequestAdmin(DeskAdmin):
         }
 
 
+def _inside_a_sentence(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def _authority(user) -> str:
     """The person's own limit, in words."""
-    from approvals.models import AuthorityLimit
-
     limits = list(AuthorityLimit.objects.filter(group__user=user).values_list("max_value", flat=True))
     if not limits:
         return "You have no limit of authority: you may decide nothing that has a value."

@@ -1,0 +1,247 @@
+"""Customers, the log of their stages, and their signals."""
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, Q, Subquery
+
+from approvals import shown
+from approvals.admin.filters import known_values
+from approvals.addresses import request_url, trail_url
+from approvals.desk import Act, DeskAdmin, DeskForm, column, who
+from approvals.models import ApprovalRequest
+from approvals.templatetags.desk import ago, chip, day
+from journeys import charts
+from journeys.admin.links import customer_link, link, number, risk_chip
+from journeys.domain.against import polarity
+from journeys.domain.policy import PUBLISHED
+from journeys.domain.vocabulary import Action, Segment, SignalSource, Stage, Tier, choices, label
+from journeys.models import Assessment, Customer, JourneyState, PipelineRun, Signal
+from journeys.services.policies import in_force
+from journeys.services.proposals import propose
+from journeys.services.wishes import PERMISSION as WISH_PERMISSION
+from journeys.services.wishes import set_wish
+
+ASSESSMENTS, SIGNALS, INTERVENTIONS = 60, 30, 20
+
+
+class ProposalForm(DeskForm):
+    action = forms.ChoiceField(choices=[("", "Choose an action"), *choices(Action)])
+    reason = forms.CharField(label="Why", max_length=400, widget=forms.Textarea(attrs={"rows": 3}))
+    subject = forms.CharField(
+        required=False, max_length=150, help_text="Empty: as the policy's template has it."
+    )
+    body = forms.CharField(
+        label="Text",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="Empty: the template's text. Exactly what stands here is shown, approved and sent.",
+    )
+
+
+class WishForm(DeskForm):
+    do_not_contact = forms.BooleanField(label="Do not contact at all", required=False)
+    hold_until = forms.DateField(
+        label="Leave alone until, that day included",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    reason = forms.CharField(label="Why", max_length=200, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+def _propose(request, row: Customer, data: dict) -> str:
+    proposed = propose(customer_id=row.pk, **data, **who(request))
+    return f"Proposed: {proposed}. Somebody else decides it."
+
+
+def _newest_request(request, row: Customer) -> str:
+    return request_url(ApprovalRequest.objects.filter(concerning=row.pk).order_by("-pk").values_list("pk", flat=True).first())
+
+
+def _set_wish(request, row: Customer, data: dict) -> str:
+    set_wish(customer_id=row.pk, **data, **who(request))
+    return f"Noted for {row}; it holds for what is approved already, too."
+
+
+class LatestRisk(admin.SimpleListFilter):
+    """The tier in the latest run over the portfolio."""
+
+    title, parameter_name = "risk", "tier"
+
+    def lookups(self, request, model_admin):
+        return choices(Tier)
+
+    def queryset(self, request, queryset):
+        if self.value() is None:
+            return queryset
+        succeeded = PipelineRun.objects.filter(
+            scope=PipelineRun.Scope.PORTFOLIO, status=PipelineRun.Status.SUCCEEDED
+        )
+        rated = Assessment.objects.filter(
+            run=succeeded.order_by("-pk").values("pk")[:1],
+            customer=OuterRef("pk"),
+            risk_tier=self.value(),
+        )
+        return queryset.filter(Exists(rated))
+
+
+@admin.register(Customer)
+class CustomerAdmin(DeskAdmin):
+    page_template = "admin/journeys/customer.html"
+    list_display = (
+        column("Customer", lambda row: link(row)),
+        column("Id", lambda row: row.pk),
+        column("Segment", lambda row: row.segment or "not known"),
+        column("Value a year", lambda row: number(shown.money(row.account_value, row.currency))),
+        column("Stage", lambda row: label(row.stage) if row.stage else "none is open"),
+        column("Risk", lambda row: risk_chip(row.tier, row.risk)),
+        column("Owner", lambda row: row.owner or "–"),
+        column("Contact", lambda row: _contact(row)),
+    )
+    list_display_links = None
+    list_filter = (LatestRisk, known_values("segment", "segment", lambda: choices(Segment)), "do_not_contact")
+    search_fields = ("customer_id",)
+    search_help_text = "Customer id or name, from its beginning"
+    ordering = ("customer_id",)
+    empty_state = "No customers yet. Load the sample with “manage.py loaddata sample”, or import a portfolio."
+    acts = (
+        Act(
+            name="propose",
+            title="Propose an intervention",
+            button="Propose",
+            form=ProposalForm,
+            perform=_propose,
+            offered=lambda request, row: request.user.has_perm("journeys.propose_intervention"),
+            explanation="Somebody else decides it, whatever your role.",
+            afterwards=_newest_request,
+            folded=True,
+        ),
+        Act(
+            name="wish",
+            title="When they may be contacted",
+            button="Save",
+            form=WishForm,
+            perform=_set_wish,
+            offered=lambda request, row: request.user.has_perm(WISH_PERMISSION),
+            initial=lambda request, row: {"do_not_contact": row.do_not_contact, "hold_until": row.hold_until},
+            folded=True,
+        ),
+    )
+
+    def get_queryset(self, request):
+        """With the latest assessment and the open stage: one look at an index for each row of the page."""
+        latest = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id")
+        stage = JourneyState.objects.filter(customer=OuterRef("pk"), left_on__isnull=True)
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                risk=Subquery(latest.values("overall_risk_score")[:1]),
+                tier=Subquery(latest.values("risk_tier")[:1]),
+                stage=Subquery(stage.values("journey_stage")[:1]),
+            )
+        )
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        return queryset.filter(Q(pk__startswith=term) | Q(name__startswith=term)), False
+
+    def page_context(self, request, row):
+        rules = in_force().rules
+        assessments = list(
+            row.assessments.select_related("run").order_by("-as_of", "-id")[:ASSESSMENTS]
+        )
+        latest = assessments[0] if assessments else None
+        interventions = row.interventions.select_related("execution").prefetch_related("outcomes")
+        return {
+            "assessments": assessments,
+            "latest": latest,
+            "bar": charts.score_bar(contributions_of(latest)) if latest else (),
+            "line": charts.score_line([(a.as_of, a.overall_risk_score) for a in reversed(assessments)]),
+            "stays": list(row.journey_states.order_by("-state_entered_at", "-pk")),
+            "signals": [
+                (signal, polarity(signal.signal_type, rules))
+                for signal in row.signals.order_by("-detected_at", "-signal_id")[:SIGNALS]
+            ],
+            "interventions": interventions.order_by("-generated_at")[:INTERVENTIONS],
+            "trail": trail_url(concerning=row.pk),
+        }
+
+
+def contributions_of(assessment: Assessment) -> dict[str, float]:
+    names = ("signals", "time_in_state", "customer_value", "signal_count")
+    return {name: getattr(assessment, f"contribution_{name}") for name in names}
+
+
+def _contact(row: Customer) -> str:
+    if row.do_not_contact:
+        return chip("do not contact", "high")
+    return chip(f"on hold until {day(row.hold_until)}", "medium") if row.hold_until else "–"
+
+
+@admin.register(JourneyState)
+class JourneyStateAdmin(DeskAdmin):
+    list_display = (
+        column("Customer", lambda row: customer_link(row.customer_id, row.customer)),
+        column("Stage", lambda row: row.get_journey_stage_display()),
+        column("Entered", lambda row: day(row.state_entered_at)),
+        column("Left", lambda row: day(row.left_on)),
+        column("Came from", lambda row: row.get_previous_stage_display() or "–"),
+    )
+    list_display_links = None
+    list_select_related = ("customer",)
+    list_filter = (known_values("journey_stage", "stage", lambda: choices(Stage)),)
+    search_fields = ("customer_id",)
+    search_help_text = "Customer id"
+    ordering = ("-id",)
+
+    def get_search_results(self, request, queryset, search_term):
+        return (queryset.filter(customer_id=search_term.strip()) if search_term.strip() else queryset), False
+
+
+class Belonging(admin.SimpleListFilter):
+    title, parameter_name = "customer", "customer"
+
+    def lookups(self, request, model_admin):
+        return [("unknown", "Unknown customer")]
+
+    def queryset(self, request, queryset):
+        return queryset.orphaned() if self.value() == "unknown" else queryset
+
+
+@admin.register(Signal)
+class SignalAdmin(DeskAdmin):
+    """A signal may belong to nobody yet: a join with the customers would hide it."""
+
+    list_display = (
+        column("Signal", lambda row: link(row, row.pk)),
+        column("Kind", lambda row: label(row.signal_type)),
+        column("Strength", lambda row: number(shown.score(row.signal_strength))),
+        column("Customer", lambda row: _owner(row)),
+        column("Detected", lambda row: ago(row.detected_at)),
+        column("Source", lambda row: row.get_source_display()),
+    )
+    list_display_links = None
+    list_filter = (
+        Belonging,
+        known_values("signal_type", "kind", lambda: [(kind, label(kind)) for kind in PUBLISHED.signals.kinds]),
+        known_values("source", "source", lambda: choices(SignalSource)),
+    )
+    search_fields = ("customer_id",)
+    search_help_text = "Signal or customer id"
+    ordering = ("-signal_id",)
+    page_template = "admin/journeys/signal.html"
+
+    def get_queryset(self, request):
+        known = Customer.objects.filter(pk=OuterRef("customer_id"))
+        return super().get_queryset(request).annotate(known=Exists(known))
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        return (queryset.filter(Q(pk=term) | Q(customer_id=term)) if term else queryset), False
+
+    def page_context(self, request, row):
+        return {"title": f"{label(row.signal_type)} {shown.score(row.signal_strength)}", "owner": _owner(row)}
+
+
+def _owner(row: Signal) -> str:
+    return customer_link(row.customer_id) if row.known else chip(f"{row.customer_id}, unknown", "medium")

@@ -1,0 +1,168 @@
+"""Runs of the pipeline with their reports, and what they concluded."""
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import Http404, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from approvals.admin.filters import known_values
+from approvals.desk import DOOR, Act, DeskAdmin, DeskForm, column
+from approvals.rules import NotAuthorised
+from approvals.services import actor_of
+from approvals.templatetags.desk import ago, chip, day
+from journeys import charts, pipeline, reports
+from journeys.admin.customers import contributions_of
+from journeys.admin.links import customer_link, link, number, page_of, risk_chip
+from journeys.domain.vocabulary import Disposition, Tier, choices, label
+from journeys.models import Assessment, PipelineRun
+from journeys.services.policies import in_force
+
+# Of long lists a run's page shows so many, and says how many there are.
+SHOWN = 100
+RUN_PERMISSION = "journeys.run_pipeline"
+
+
+def _run_now(request, row, data: dict) -> str:
+    if not request.user.has_perm(RUN_PERMISSION):
+        raise NotAuthorised("You have no permission to run the pipeline.")
+    waiting = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
+    if waiting.filter(status__in=(PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)).exists():
+        raise pipeline.RunUnderWay("A run over the portfolio is queued or under way already.")
+    actor = actor_of(request.user, door=DOOR, address=request.META.get("REMOTE_ADDR", ""))
+    queued = pipeline.queue(pipeline.plan_run(policy=in_force(), actor=actor))
+    return f"{queued} is queued: the worker takes it in a moment."
+
+
+_TONES = {"failed": "high", "running": "medium", "queued": "medium", "succeeded": "low"}
+
+
+@admin.register(PipelineRun)
+class PipelineRunAdmin(DeskAdmin):
+    page_template = "admin/journeys/run.html"
+    list_display = (
+        column("Run", lambda row: link(row)),
+        column("As of", lambda row: day(row.as_of)),
+        column("Scope", lambda row: row.scope_text),
+        column("Policy", lambda row: row.policy),
+        column("At risk", lambda row: number(row.counts.get("at_risk", "–"))),
+        column("Proposed", lambda row: number(row.counts.get("proposed", "–"))),
+        column("Suppressed", lambda row: number(row.counts.get("suppressed", "–"))),
+        column("Asked by", lambda row: row.requested_by_name),
+        column("When", lambda row: ago(row.started_at or row.queued_at)),
+        column("Status", lambda row: chip(row.get_status_display(), _TONES[row.status])),
+    )
+    list_display_links = None
+    list_select_related = ("policy",)
+    list_filter = (known_values("status", "status", lambda: PipelineRun.Status.choices),)
+    ordering = ("-id",)
+    empty_state = "No run yet."
+    list_acts = (
+        Act(
+            name="run-now",
+            title="Run the pipeline",
+            button="Run the pipeline now",
+            form=DeskForm,
+            perform=_run_now,
+            offered=lambda request, row: request.user.has_perm(RUN_PERMISSION),
+            explanation="Over all customers, as of today, under the policy in force. The worker carries it out.",
+        ),
+    )
+
+    def own_urls(self, address):
+        return [
+            address("report/", self.report_view, "report_latest"),
+            address("<path:object_id>/report/", self.report_view, "report"),
+        ]
+
+    def page_context(self, request, row):
+        assessments = Assessment.objects.filter(run=row)
+        concluded = dict(
+            assessments.order_by().values_list("disposition").annotate(number=Count("pk")).order_by()
+        )
+        suppressed = assessments.filter(disposition=Disposition.SUPPRESSED).select_related("customer")
+        proposed = row.interventions.select_related("customer").order_by("-priority_score", "pk")
+        return {
+            "duration": row.finished_at - row.started_at if row.finished_at and row.started_at else None,
+            "counts": _flat(row.counts),
+            "concluded": [(label(word), number) for word, number in concluded.items()],
+            "suppressed": suppressed.order_by("-overall_risk_score")[:SHOWN],
+            "suppressed_count": concluded.get(Disposition.SUPPRESSED, 0),
+            "proposed": proposed[:SHOWN],
+            "proposed_count": proposed.count(),
+            "findings": row.findings.order_by("-pk")[:SHOWN],
+            "findings_count": row.findings.count(),
+            "shown": SHOWN,
+            "status_tone": _TONES[row.status],
+            "report_url": self.row_url(row, "report") if row.report else "",
+        }
+
+    def report_view(self, request, object_id=None):
+        """The report as it was stored with a run; without one, with the latest that has one."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        with_report = PipelineRun.objects.filter(report__isnull=False)
+        if object_id is None:
+            row = with_report.filter(scope=PipelineRun.Scope.PORTFOLIO).order_by("-pk").first()
+        else:
+            row = with_report.filter(pk=object_id).first() if object_id.isdecimal() else None
+            if row is None:
+                raise Http404(f"There is no report of run {object_id}.")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Report of run {row.pk}" if row else "Report",
+            "row": row,
+            "body": reports.render_html(row.report, standalone=False) if row else "",
+            "earlier": with_report.only("pk", "as_of").order_by("-pk")[:10],
+            "list_url": reverse("admin:journeys_pipelinerun_changelist"),
+        }
+        return TemplateResponse(request, "admin/journeys/report.html", context)
+
+
+def _flat(counts: dict) -> list[tuple[str, object]]:
+    """The run's figures as rows of a list: {"signals": {"matched": 11}} reads "signals, matched: 11"."""
+    rows = []
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            rows += [(f"{label(name)}, {label(part)}", figure) for part, figure in value.items()]
+        else:
+            rows.append((label(name), value))
+    return rows
+
+
+@admin.register(Assessment)
+class AssessmentAdmin(DeskAdmin):
+    page_template = "admin/journeys/assessment.html"
+    list_display = (
+        column("Customer", lambda row: link(row, row.customer)),
+        column("As of", lambda row: day(row.as_of)),
+        column("Risk", lambda row: risk_chip(row.risk_tier, row.overall_risk_score)),
+        column("Stage", lambda row: f"{label(row.journey_stage)}, {row.days_in_state} days"),
+        column("Recommended", lambda row: label(row.recommended_action) if row.recommended_action else "–"),
+        column("What became of it", lambda row: row.get_disposition_display()),
+        column("Run", lambda row: link(row.run)),
+    )
+    list_display_links = None
+    list_select_related = ("customer", "run")
+    list_filter = (
+        known_values("risk_tier", "risk", lambda: choices(Tier)),
+        known_values("disposition", "what became of it", lambda: choices(Disposition)),
+    )
+    search_fields = ("customer_id",)
+    search_help_text = "Customer id"
+    ordering = ("-id",)
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        return (queryset.filter(customer_id=term) if term else queryset), False
+
+    def page_context(self, request, row):
+        return {
+            "title": f"{row.customer} on {day(row.as_of)}",
+            "bar": charts.score_bar(contributions_of(row)),
+            "customer_link": customer_link(row.customer_id, row.customer),
+            "run_url": page_of("pipelinerun", row.run_id),
+        }

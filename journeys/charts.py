@@ -1,0 +1,182 @@
+"""The geometry of the charts, for templates that draw them as SVG. Pure: figures in, coordinates out."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from approvals.shown import adding_up
+
+WIDTH = 860
+_PARTS = (
+    ("signals", "signals"),
+    ("time_in_state", "time in stage"),
+    ("customer_value", "account value"),
+    ("signal_count", "number of signals"),
+)
+# Room for a dot's label, in units of the chart; closer ones are put on another level.
+_LABEL_ROOM = 150
+_LEVELS = 3
+_LEVEL_HEIGHT = 20
+BAR_HEIGHT = 16
+
+
+class Segment(NamedTuple):
+    """One contribution to a score; `colour` is 1 to 4."""
+
+    label: str
+    value: float
+    x: float
+    width: float
+    colour: int
+
+
+def score_bar(contributions: dict[str, float]) -> list[Segment]:
+    """The four contributions end to end, on a bar whose whole width is a score of 1. The values shown add
+    up to the score shown."""
+    shown = adding_up({name: contributions[name] for name, _ in _PARTS})
+    segments, x = [], 0.0
+    for colour, (name, label) in enumerate(_PARTS, start=1):
+        width = contributions[name] * WIDTH
+        segments.append(Segment(label, shown[name], round(x, 1), round(width, 1), colour))
+        x += width
+    return segments
+
+
+class Stay(NamedTuple):
+    """A stay in a stage; `until` is None for the present one."""
+
+    label: str
+    since: date
+    until: date | None
+
+
+class Dot(NamedTuple):
+    """Something noticed; `tone` is negative, positive or neutral."""
+
+    label: str
+    day: date
+    tone: str
+
+
+class Timeline(NamedTuple):
+    """`top` is where the bars begin, `axis` where the ticks are written, from the top of the chart."""
+
+    bars: list["Bar"]
+    dots: list["PlacedDot"]
+    ticks: list["Tick"]
+    top: int
+    axis: int
+    height: int
+
+
+class Bar(NamedTuple):
+    """A stay; `text` is empty where it would not fit."""
+
+    x: float
+    width: float
+    text: str
+    shade: int
+    title: str
+
+
+class PlacedDot(NamedTuple):
+    """`text` is empty where there is no room for it."""
+
+    x: float
+    y: int
+    text: str
+    text_x: float
+    anchor: str
+    tone: str
+    title: str
+
+
+class Tick(NamedTuple):
+    x: float
+    label: str
+
+
+def timeline(stays: Sequence[Stay], dots: Sequence[Dot], *, until: date, most_days: int = 120) -> Timeline:
+    """Stages as bars, with bad news above and good news below. Shows at most `most_days` days."""
+    latest = max([until, *(dot.day for dot in dots)])
+    earliest = min([until - timedelta(days=30), *(stay.since for stay in stays), *(dot.day for dot in dots)])
+    first = max(earliest, latest - timedelta(days=most_days))
+    span = max(1, (latest - first).days)
+
+    def x(day: date) -> float:
+        return round(8 + (max(day, first) - first).days / span * (WIDTH - 16), 1)
+
+    top = _LEVELS * _LEVEL_HEIGHT + 6 if any(dot.tone == "negative" for dot in dots) else 8
+    bars = []
+    for number, stay in enumerate(stays):
+        end = stay.until or until
+        if end < first:
+            continue
+        width = max(4.0, round(x(end) - x(stay.since) - 2, 1))
+        text = stay.label if width > 7 * len(stay.label) else ""
+        bars.append(Bar(x(stay.since), width, text, 1 + number % 2, stay.label))
+    placed = _placed([(x(dot.day), dot) for dot in dots if dot.day >= first], top)
+    axis = max([top + BAR_HEIGHT, *(dot.y for dot in placed)]) + 22
+    return Timeline(bars, placed, _ticks(first, latest, x), top, axis, axis + 6)
+
+
+def _placed(dots: list[tuple[float, Dot]], top: int) -> list[PlacedDot]:
+    """Dots with their labels, each on the first level on which there is room to its left."""
+    taken = {"negative": [-1e9] * _LEVELS, "other": [-1e9] * _LEVELS}
+    rows = []
+    for x, dot in sorted(dots, key=lambda row: (row[0], row[1].label)):
+        side = "negative" if dot.tone == "negative" else "other"
+        levels = taken[side]
+        level = next((n for n, last in enumerate(levels) if x - last >= _LABEL_ROOM), None)
+        label = dot.label
+        if level is None:
+            level, label = _LEVELS - 1, ""
+        else:
+            levels[level] = x
+        away = 14 + _LEVEL_HEIGHT * level
+        y = top - away if side == "negative" else top + BAR_HEIGHT + away
+        anchor, text_x = ("end", x - 10) if x > _LABEL_ROOM else ("start", x + 10)
+        rows.append(PlacedDot(x, y, label, text_x, anchor, dot.tone, dot.label))
+    return rows
+
+
+def _ticks(first: date, last: date, x: Callable[[date], float]) -> list[Tick]:
+    ticks = []
+    day = first.replace(day=1)
+    while day <= last:
+        if day >= first:
+            ticks.append(Tick(x(day), f"{day:%b}" if day.month > 1 else f"{day:%b %Y}"))
+        day = (day + timedelta(days=32)).replace(day=1)
+    return ticks
+
+
+class LineDot(NamedTuple):
+    x: float
+    y: float
+    value: float
+    day: date
+
+
+class Line(NamedTuple):
+    """A polyline's `points` attribute, its dots, and the heights of the scores 1 and 0."""
+
+    points: str
+    dots: list[LineDot]
+    top: int
+    bottom: int
+    height: int
+
+
+def score_line(history: Sequence[tuple[date, float]]) -> Line | None:
+    """Scores of 0..1 over time, oldest first; None for fewer than two. Several on one day only stand side by
+    side."""
+    if len(history) < 2:
+        return None
+    top, bottom, left, right = 8, 96, 32, WIDTH - 52
+    first, last = history[0][0], history[-1][0]
+    dots = []
+    for number, (day, value) in enumerate(history):
+        share = (day - first) / (last - first) if last > first else number / (len(history) - 1)
+        x = round(left + share * (right - left), 1)
+        dots.append(LineDot(x, round(bottom - value * (bottom - top), 1), value, day))
+    return Line(" ".join(f"{dot.x},{dot.y}" for dot in dots), dots, top, bottom, bottom + 20)

@@ -1,0 +1,110 @@
+"""What came of an intervention, as a person recorded it."""
+
+import secrets
+from datetime import UTC, date
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from approvals.audit import Event, record
+from approvals.rules import NotAuthorised, NotFound, Refusal
+from approvals.services import actor_of
+from journeys.domain.vocabulary import InterventionStatus, OutcomeKind, phrase
+from journeys.models import Intervention, Outcome
+
+PERMISSION = "journeys.record_outcome"
+# Something was done, or deliberately not done: only then can anything have come of it.
+DONE = (InterventionStatus.EXECUTED, InterventionStatus.RECORDED, InterventionStatus.IMPORTED)
+
+
+class NothingDone(Refusal):
+    code = "nothing_done"
+
+
+class BadOutcome(Refusal):
+    code = "bad_outcome"
+
+
+def record_outcome(
+    *,
+    intervention_id: str,
+    outcome: OutcomeKind,
+    resolution_time_days: float | None,
+    csat_delta: float | None,
+    churn_risk_delta: float | None,
+    estimated_revenue_saved: Decimal | None,
+    human_override: bool | None,
+    measured_at: date,
+    user,
+    door: str,
+    address: str = "",
+) -> Outcome:
+    """Add an outcome; a figure that nobody measured is None, never 0. Days are 0 or more, the change of the
+    churn risk is -1..1, revenue is in the account's currency.
+
+    Raises NotAuthorised, NotFound, NothingDone (where it was not carried out) or BadOutcome.
+    """
+    if not (user.is_active and user.has_perm(PERMISSION)):
+        raise NotAuthorised("You have no permission to record outcomes.")
+    actor = actor_of(user, door=door, address=address)
+    with transaction.atomic():
+        intervention = (
+            Intervention.objects.select_for_update(of=("self",))
+            .select_related("customer")
+            .filter(pk=intervention_id)
+            .first()
+        )
+        if intervention is None:
+            raise NotFound(f"There is no intervention {intervention_id}.")
+        if intervention.status not in DONE:
+            raise NothingDone(f"It is {phrase(intervention.status)}: nothing was done yet that could have an outcome.")
+        _check(intervention, resolution_time_days, churn_risk_delta, estimated_revenue_saved, measured_at)
+        row = Outcome.objects.create(
+            outcome_id=f"out-{secrets.token_hex(8)}",
+            intervention=intervention,
+            outcome=OutcomeKind(outcome),
+            resolution_time_days=resolution_time_days,
+            csat_delta=csat_delta,
+            churn_risk_delta=churn_risk_delta,
+            estimated_revenue_saved=estimated_revenue_saved,
+            human_override=human_override,
+            measured_at=measured_at,
+            recorded_by=actor.name,
+        )
+        request = intervention.request
+        record(
+            [
+                Event(
+                    word="outcome.recorded",
+                    actor=actor,
+                    kind="intervention",
+                    subject_key=intervention.pk,
+                    subject_name=str(intervention),
+                    concerning=intervention.customer_id,
+                    request_id=request.pk if request else None,
+                    after=phrase(row.outcome),
+                )
+            ]
+        )
+    return row
+
+
+def _check(
+    intervention: Intervention,
+    days: float | None,
+    churn_risk_delta: float | None,
+    saved: Decimal | None,
+    measured_at: date,
+) -> None:
+    today = timezone.now().astimezone(UTC).date()
+    if measured_at > today:
+        raise BadOutcome(f"{measured_at} lies ahead; today is {today} (UTC).")
+    if measured_at < intervention.as_of:
+        raise BadOutcome(f"The intervention is of {intervention.as_of}; {measured_at} is before that.")
+    if days is not None and days < 0:
+        raise BadOutcome("Days to resolve cannot be less than 0.")
+    if churn_risk_delta is not None and not -1 <= churn_risk_delta <= 1:
+        raise BadOutcome("The change of the churn risk is between -1 and 1.")
+    if saved is not None and saved < 0:
+        raise BadOutcome("Revenue saved cannot be less than 0.")

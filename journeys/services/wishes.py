@@ -1,0 +1,85 @@
+"""When a customer may be contacted: never, not before a day, or as any other."""
+
+from datetime import UTC, date
+
+from django.db import transaction
+from django.utils import timezone
+
+from approvals.audit import Event, record
+from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
+from approvals.services import actor_of
+from journeys.models import Customer
+
+PERMISSION = "journeys.change_customer"
+_REASON_LENGTH = Customer._meta.get_field("hold_reason").max_length
+
+
+class Unchanged(Refusal):
+    code = "unchanged"
+
+
+def set_wish(
+    *,
+    customer_id: str,
+    do_not_contact: bool,
+    hold_until: date | None,
+    reason: str,
+    user,
+    door: str,
+    address: str = "",
+) -> Customer:
+    """Mark whether the customer may be contacted at all, and through which day they are left alone.
+
+    It holds for what is approved already: that is not carried out then. Raises NotAuthorised, ReasonNeeded,
+    NotFound, Unchanged, or Refusal where the day is past or the reason too long; nothing is written then.
+    """
+    if not (user.is_active and user.has_perm(PERMISSION)):
+        raise NotAuthorised("You have no permission to change when customers may be contacted.")
+    reason = reason.strip()
+    if not reason:
+        raise ReasonNeeded("Say why: whoever wonders about it later sees the reason.")
+    if len(reason) > _REASON_LENGTH:
+        raise Refusal(f"The reason has {len(reason)} characters; {_REASON_LENGTH} is the most.")
+    actor = actor_of(user, door=door, address=address)
+    with transaction.atomic():
+        customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
+        if customer is None:
+            raise NotFound(f"There is no customer {customer_id}.")
+        if hold_until and hold_until != customer.hold_until and hold_until < _today():
+            raise Refusal(f"{hold_until} is past: nobody can be left alone until then.")
+        before, after = _told(customer.do_not_contact, customer.hold_until), _told(do_not_contact, hold_until)
+        # select_for_update does nothing on SQLite; the row's own condition decides there.
+        unmoved = Customer.objects.filter(
+            pk=customer_id, do_not_contact=customer.do_not_contact, hold_until=customer.hold_until
+        )
+        if before == after or not unmoved.update(
+            do_not_contact=do_not_contact, hold_until=hold_until, hold_reason=reason
+        ):
+            raise Unchanged(f"{customer} is set so already: {after}.")
+        record(
+            [
+                Event(
+                    word="customer.hold",
+                    actor=actor,
+                    kind="customer",
+                    subject_key=customer_id,
+                    subject_name=str(customer),
+                    concerning=customer_id,
+                    before=before,
+                    after=after,
+                    reason=reason,
+                )
+            ]
+        )
+    customer.refresh_from_db()
+    return customer
+
+
+def _today() -> date:
+    return timezone.now().astimezone(UTC).date()
+
+
+def _told(do_not_contact: bool, hold_until: date | None) -> str:
+    if do_not_contact:
+        return "do not contact" + (f", on hold through {hold_until}" if hold_until else "")
+    return f"on hold through {hold_until}" if hold_until else "may be contacted"
