@@ -309,6 +309,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "save_limit": 100,
     "poll": 0.2,
+    "log_level": "WARNING",
 }
 
 # --- mail. Timeouts of mail and webhook stay below the worker's, which would kill a sending half-way.

@@ -94,9 +94,7 @@ class RunDocument:
                 f"[{row['status']}: {why}]\n"
             )
         for row in islice(self._rows["suppressed"], 10):
-            out.write(
-                f"     -   {row['customer_id']:10} {label(row['recommended_action'])}: {row['detail']}\n"
-            )
+            out.write(f"     -   {row['customer_id']:10} {row['detail']}\n")
         open_findings = Finding.objects.filter(status=Finding.Status.OPEN).count()
         out.write(f"  {open_findings} open findings\n")
 
