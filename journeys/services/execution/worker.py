@@ -88,14 +88,13 @@ def execute(*, intervention_id: str) -> Execution | None:
     return Execution.objects.get(pk=claim.execution.pk)
 
 
-def execute_due(*, now: datetime | None = None, at_most: int = 500) -> int:
+def execute_due(*, at_most: int = 500) -> int:
     """Carry out what is due and what no bell announced, one after the other; returns how many were begun.
 
     One that breaks does not hold up the others. Raises ExceptionGroup at the end with all that broke.
     """
-    now = now or timezone.now()
     # What a switch holds back is left out, or it would in time stand before everything else.
-    due = Intervention.objects.due(now).exclude(switches.stopped()).order_by("generated_at")
+    due = Intervention.objects.due(timezone.now()).exclude(switches.stopped()).order_by("generated_at")
     started, begun, broken = monotonic(), 0, []
     for intervention_id in list(due.values_list("pk", flat=True)[:at_most]):
         if monotonic() - started > SWEEP_SECONDS:
