@@ -12,22 +12,16 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import cached_property
 
-from approvals.rules import Refusal
+from approvals.rules import NotAuthorised, OwnRequest, Refusal
 
 DOOR = "admin"
-_STATUS_OF_REFUSAL = {
-    "not_found": 404,
-    "not_authorised": 403,
-    "own_request": 403,
-    "already_decided": 409,
-    "too_late": 409,
-    "stale": 409,
-}
 
 
 class DeskForm(forms.Form):
@@ -46,9 +40,9 @@ class Act:
     """Something that can be done from a page.
 
     `name` is its address below the row's. `perform(request, row, cleaned data)` calls the service and returns
-    the sentence that tells of the success; it raises Refusal. `offered(request, row)` says whether the form is
-    shown; the service itself decides whether it may be done. `initial(request, row)` fills in the form, and
-    `afterwards(request, row)` is the address that follows (default: the page again).
+    the sentence that tells of the success; it raises Refusal. `offered(request, row)` says whether the form
+    is shown; the service itself decides whether it may be done. `initial(request, row)` fills in the form,
+    and `afterwards(request, row)` is the address that follows (default: the page again).
     """
 
     name: str
@@ -65,11 +59,13 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class OfferedAct:
-    """An act as a page shows it: with its form, bound where it was refused, and its address."""
+    """An act as a page shows it: with its form, bound where it was refused, and its address. `forbidden`: the
+    person may not do this at all, and was not offered it."""
 
     act: Act
     form: forms.Form
     url: str
+    forbidden: bool = False
 
 
 def who(request: HttpRequest) -> dict:
@@ -88,6 +84,16 @@ def column(heading: str, cell: Callable[[Model], object]) -> Callable[[Model], o
     return shown
 
 
+# A list counts, and leads through, at most so many rows: a count of a whole table would read all of it.
+MOST_LISTED = 10_000
+
+
+class DeskPaginator(Paginator):
+    @cached_property
+    def count(self) -> int:
+        return self.object_list.order_by()[:MOST_LISTED].count()
+
+
 class DeskAdmin(admin.ModelAdmin):
     """A read-only list and page. `acts` belong to a row, `list_acts` to the list."""
 
@@ -97,6 +103,7 @@ class DeskAdmin(admin.ModelAdmin):
     empty_state = "Nothing here yet."
     actions = None
     list_per_page = 50
+    paginator = DeskPaginator
     show_full_result_count = False
     sortable_by = ()
     media = forms.Media()
@@ -125,9 +132,7 @@ class DeskAdmin(admin.ModelAdmin):
 
         return [
             address("", self.changelist_view, "changelist"),
-            *(
-                address(f"{act.name}/", partial(self._act_on_list, act), act.name) for act in self.list_acts
-            ),
+            *(address(f"{act.name}/", partial(self._act_on_list, act), act.name) for act in self.list_acts),
             *self.own_urls(address),
             *(
                 address(f"<path:object_id>/{act.name}/", partial(self._act_on_row, act), act.name)
@@ -166,7 +171,7 @@ class DeskAdmin(admin.ModelAdmin):
             raise PermissionDenied
         return row
 
-    def page(self, request, row, refused: OfferedAct | None = None, status: int = 200) -> HttpResponse:
+    def page(self, request, row, refused: OfferedAct | None = None) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": str(row),
@@ -174,10 +179,9 @@ class DeskAdmin(admin.ModelAdmin):
             "list_url": self.list_url(),
             "row": row,
             "acts": self._offered(request, row, self.acts, refused),
-            "refused": refused,
             **self.page_context(request, row),
         }
-        return TemplateResponse(request, self.page_template, context, status=status)
+        return TemplateResponse(request, self.page_template, context)
 
     def page_context(self, request, row) -> dict:
         return {"facts": [(field.verbose_name, getattr(row, field.name)) for field in self.opts.fields]}
@@ -195,11 +199,13 @@ class DeskAdmin(admin.ModelAdmin):
         """The acts that are on offer, by name (with _ for -). One that was just refused keeps its form."""
         offered = {}
         for act in acts:
+            name = act.name.replace("-", "_")
             if refused and refused.act is act:
-                offered[act.name.replace("-", "_")] = refused
+                offered[name] = refused
+                _take_up(refused.form, act.initial(request, row))
             elif act.offered(request, row):
                 form = act.form(initial=act.initial(request, row), auto_id=f"{act.name}-%s")
-                offered[act.name.replace("-", "_")] = OfferedAct(act, form, self._act_url(act, row))
+                offered[name] = OfferedAct(act, form, self._act_url(act, row))
         return offered
 
     def _act_url(self, act: Act, row) -> str:
@@ -212,7 +218,12 @@ class DeskAdmin(admin.ModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return self._perform(request, None, act, lambda refused, status: self.list_page(request, refused))
+        done = self._perform(request, None, act)
+        if not isinstance(done, OfferedAct):
+            return done
+        response = self.list_page(request, done)
+        response.status_code = _status(done)
+        return response
 
     def _act_on_row(self, act: Act, request, object_id) -> HttpResponse:
         if request.method != "POST":
@@ -220,23 +231,38 @@ class DeskAdmin(admin.ModelAdmin):
         row = self.row_or_none(request, object_id)
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        return self._perform(
-            request, row, act, lambda refused, status: self.page(request, row, refused, status)
-        )
+        done = self._perform(request, row, act)
+        if not isinstance(done, OfferedAct):
+            return done
+        response = self.page(request, self.get_object(request, unquote(object_id)), done)
+        response.status_code = _status(done)
+        return response
 
-    def _perform(self, request, row, act: Act, show_again: Callable) -> HttpResponse:
+    def _perform(self, request, row, act: Act) -> HttpResponse | OfferedAct:
+        """Where the act leads; or, where it was refused, its form with what was typed and what was said."""
         form = act.form(request.POST, auto_id=f"{act.name}-%s")
-        status = 400
+        forbidden = False
         if form.is_valid():
             try:
                 sentence = act.perform(request, row, form.cleaned_data)
             except Refusal as refusal:
                 form.add_error(None, str(refusal))
-                status = _STATUS_OF_REFUSAL.get(refusal.code, 400)
+                forbidden = isinstance(refusal, NotAuthorised | OwnRequest)
             else:
                 messages.success(request, sentence)
                 page = self.list_url() if row is None else self.row_url(row)
                 return HttpResponseRedirect(act.afterwards(request, row) if act.afterwards else page)
-        if row is not None:
-            row.refresh_from_db()
-        return show_again(OfferedAct(act, form, self._act_url(act, row)), status)
+        return OfferedAct(act, form, self._act_url(act, row), forbidden)
+
+
+def _status(refused: OfferedAct) -> int:
+    """A form that comes back is a page like any other; 403 is for what was never on offer."""
+    return 403 if refused.forbidden else 200
+
+
+def _take_up(form: forms.Form, now: dict) -> None:
+    """Let the hidden fields say what the page says that is shown now; what was typed stays."""
+    form.data = form.data.copy()
+    for field in form.hidden_fields():
+        if field.name in now:
+            form.data[field.html_name] = now[field.name]

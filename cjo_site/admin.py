@@ -28,7 +28,9 @@ class ModeBanner:
 
 
 _BANNERS = {
-    ExecutionMode.OFF: ModeBanner("Execution is off.", "Nothing is carried out, whatever is approved.", "high"),
+    ExecutionMode.OFF: ModeBanner(
+        "Execution is off.", "Nothing is carried out, whatever is approved.", "high"
+    ),
     ExecutionMode.RECORD_ONLY: ModeBanner(
         "Execution is record-only.", "What is approved is put on record; nothing is sent.", "medium"
     ),

@@ -1,9 +1,9 @@
 """What the front page shows, by what the person may use."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,6 +16,8 @@ from journeys.models import Execution, Finding, Intervention, PipelineRun
 from journeys.services.execution import overdue_tasks, stuck
 
 TOP, TASKS = 5, 20
+# What failed longer ago than this is no news any more; the list of executions keeps it.
+NEWS = timedelta(days=7)
 
 
 def sections(user: AbstractBaseUser) -> dict:
@@ -83,14 +85,12 @@ def _figures(counts: dict) -> list[tuple[str, object]]:
 def _trouble(now: datetime) -> list[tuple[str, int, str]]:
     """(what, how many, where to look), only what there is."""
     page = reverse("admin:journeys_execution_changelist")
-    counted = Execution.objects.aggregate(
-        unknown=Count("pk", filter=Q(status=ExecutionStatus.UNKNOWN)),
-        failed=Count("pk", filter=Q(status=ExecutionStatus.FAILED)),
-    )
+    unknown = Execution.objects.filter(status=ExecutionStatus.UNKNOWN)
+    failed = Execution.objects.filter(status=ExecutionStatus.FAILED, finished_at__gte=now - NEWS)
     rows = [
         ("stuck: the worker died at it", stuck(now).count(), f"{page}?trouble=stuck"),
-        ("may or may not have gone out", counted["unknown"], f"{page}?status=unknown"),
-        ("failed for good", counted["failed"], f"{page}?status=failed"),
+        ("may or may not have gone out", unknown.count(), f"{page}?status=unknown"),
+        (f"failed for good in the last {NEWS.days} days", failed.count(), f"{page}?status=failed"),
         ("tasks are overdue", overdue_tasks(now).count(), f"{page}?trouble=overdue"),
     ]
     return [row for row in rows if row[1]]

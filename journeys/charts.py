@@ -106,38 +106,46 @@ def timeline(stays: Sequence[Stay], dots: Sequence[Dot], *, until: date, most_da
     def x(day: date) -> float:
         return round(8 + (max(day, first) - first).days / span * (WIDTH - 16), 1)
 
-    top = _LEVELS * _LEVEL_HEIGHT + 6 if any(dot.tone == "negative" for dot in dots) else 8
     bars = []
     for number, stay in enumerate(stays):
-        end = stay.until or until
+        end = stay.until or latest
         if end < first:
             continue
         width = max(4.0, round(x(end) - x(stay.since) - 2, 1))
         text = stay.label if width > 7 * len(stay.label) else ""
         bars.append(Bar(x(stay.since), width, text, 1 + number % 2, stay.label))
-    placed = _placed([(x(dot.day), dot) for dot in dots if dot.day >= first], top)
-    axis = max([top + BAR_HEIGHT, *(dot.y for dot in placed)]) + 22
+    placed, top, below = _placed([(x(dot.day), dot) for dot in dots if dot.day >= first])
+    axis = top + BAR_HEIGHT + below + 22
     return Timeline(bars, placed, _ticks(first, latest, x), top, axis, axis + 6)
 
 
-def _placed(dots: list[tuple[float, Dot]], top: int) -> list[PlacedDot]:
-    """Dots with their labels, each on the first level on which there is room to its left."""
-    taken = {"negative": [-1e9] * _LEVELS, "other": [-1e9] * _LEVELS}
-    rows = []
+def _placed(dots: list[tuple[float, Dot]]) -> tuple[list[PlacedDot], int, int]:
+    """Dots with their labels, each on the first level on which there is room to its left; and the room that
+    they take above and below the bars. What does not fit on any level goes without a label."""
+    last = {True: [-1e9] * _LEVELS, False: [-1e9] * _LEVELS}
+    levels = []
     for x, dot in sorted(dots, key=lambda row: (row[0], row[1].label)):
-        side = "negative" if dot.tone == "negative" else "other"
-        levels = taken[side]
-        level = next((n for n, last in enumerate(levels) if x - last >= _LABEL_ROOM), None)
-        label = dot.label
-        if level is None:
-            level, label = _LEVELS - 1, ""
-        else:
-            levels[level] = x
-        away = 14 + _LEVEL_HEIGHT * level
-        y = top - away if side == "negative" else top + BAR_HEIGHT + away
+        side = last[dot.tone == "negative"]
+        level = next((n for n, taken in enumerate(side) if x - taken >= _LABEL_ROOM), None)
+        if level is not None:
+            side[level] = x
+        levels.append((x, dot, level))
+    above, below = (
+        max((_away(level) + 8 for _, dot, level in levels if (dot.tone == "negative") is bad), default=8)
+        for bad in (True, False)
+    )
+    rows = []
+    for x, dot, level in levels:
+        y = above - _away(level) if dot.tone == "negative" else above + BAR_HEIGHT + _away(level)
         anchor, text_x = ("end", x - 10) if x > _LABEL_ROOM else ("start", x + 10)
-        rows.append(PlacedDot(x, y, label, text_x, anchor, dot.tone, dot.label))
-    return rows
+        text = "" if level is None else dot.label
+        rows.append(PlacedDot(x, y, text, text_x, anchor, dot.tone, dot.label))
+    return rows, above, below
+
+
+def _away(level: int | None) -> int:
+    """From the bars; one without a label is on the outermost level."""
+    return 14 + _LEVEL_HEIGHT * (_LEVELS - 1 if level is None else level)
 
 
 def _ticks(first: date, last: date, x: Callable[[date], float]) -> list[Tick]:

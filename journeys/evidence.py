@@ -39,7 +39,9 @@ def describe(request: ApprovalRequest, user) -> dict:
     )
     rules = policies.find(request.policy).rules
     as_of = intervention.calendar_day(timezone.now())
-    signals = [SignalFact(row[0], row[1], row[2], date.fromisoformat(row[3])) for row in request.payload["evidence"]]
+    signals = [
+        SignalFact(row[0], row[1], row[2], date.fromisoformat(row[3])) for row in request.payload["evidence"]
+    ]
     told = request.evidence
     pending = request.status == Status.PENDING
     stays = _stays(intervention.customer, told)
@@ -92,8 +94,8 @@ def _mode(payload: dict) -> str:
         channel=payload["channel"], action=payload["action"], customer_id=payload["customer_id"]
     )
     return {
-        ExecutionMode.OFF: "Execution is stopped for this at the moment: once approved it waits for the start, or expires.",
-        ExecutionMode.RECORD_ONLY: "Execution is set to record only at the moment: once approved it is put on record, and nothing is sent.",
+        ExecutionMode.OFF: "Execution is stopped at the moment: once approved, it waits or expires.",
+        ExecutionMode.RECORD_ONLY: "Execution is set to record only at the moment: nothing is sent.",
         ExecutionMode.LIVE: "",
     }[mode]
 
@@ -120,7 +122,8 @@ def _against(
         recipient=intervention.recipient,
         signals=signals,
         new_signals=[
-            SignalFact(row.pk, row.signal_type, row.signal_strength, row.detected_at.date()) for row in came_since
+            SignalFact(row.pk, row.signal_type, row.signal_strength, row.detected_at.date())
+            for row in came_since
         ],
         objection=objection(intervention, request, now=timezone.now()),
         last_contact_on=max(days, default=None),
@@ -164,4 +167,4 @@ def _dots(signals: list[SignalFact], rules: PolicyDocument) -> list[charts.Dot]:
 def _earlier(intervention: Intervention) -> list[Intervention]:
     rows = Intervention.objects.filter(customer_id=intervention.customer_id).exclude(pk=intervention.pk)
     outcomes = Prefetch("outcomes", Outcome.objects.order_by("-measured_at"))
-    return list(rows.prefetch_related(outcomes).order_by("-generated_at")[:EARLIER])
+    return list(rows.prefetch_related(outcomes).order_by("-as_of", "-generated_at")[:EARLIER])

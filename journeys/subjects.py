@@ -15,7 +15,8 @@ def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
     proposals.on_request_end(request, actor)
     if request.status in (Status.LAPSED, Status.REVOKED):
         execution.end_retries(
-            intervention_id=request.subject_key, reason=f"The approval was {request.status} before the next try."
+            intervention_id=request.subject_key,
+            reason=f"The approval was {request.status} before the next try.",
         )
 
 

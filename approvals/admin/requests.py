@@ -8,8 +8,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from approvals import queue, shown
-from approvals.admin.filters import known_values
 from approvals.addresses import request_url, trail_url
+from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest, AuditEvent, AuthorityLimit
 from approvals.rules import Refusal, Status, Verdict
@@ -24,7 +24,7 @@ class DecisionForm(DeskForm):
     """Nothing is preselected and nothing filled in. `fingerprint` is of what the page showed."""
 
     verdict = forms.ChoiceField(
-        label="Your decision",
+        label="Approve or reject",
         choices=[(Verdict.APPROVED.value, "Approve"), (Verdict.REJECTED.value, "Reject")],
         widget=forms.RadioSelect(attrs={"class": "choice"}),
         error_messages={"required": "Choose: approve or reject."},
@@ -95,7 +95,10 @@ class ApprovalRequestAdmin(DeskAdmin):
         column("Risk", _risk),
         column("At stake", _stake),
         column("Priority", lambda row: format_html('<span class="n">{}</span>', f"{row.priority_score:.1f}")),
-        column("Due", lambda row: due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at)),
+        column(
+            "Due",
+            lambda row: due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at),
+        ),
         column("Status", lambda row: chip(row.get_status_display())),
     )
     list_display_links = None

@@ -5,12 +5,12 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 
+from approvals.addresses import request_url, trail_url
 from approvals.admin.filters import known_values
 from approvals.desk import DeskAdmin, column
-from approvals.addresses import request_url, trail_url
 from approvals.models import AuditEvent, AuthorityLimit, Decision, user_key
 from approvals.rules import Authority, Verdict
-from approvals.templatetags.desk import ago, chip
+from approvals.templatetags.desk import ago, chip, moment
 
 TRAIL_PERMISSION = "approvals.view_auditevent"
 
@@ -57,7 +57,7 @@ class AuditEventAdmin(DeskAdmin):
     list_display = (
         column("What happened", lambda row: _link(_event_url(row), row.sentence)),
         column("Reason", lambda row: row.reason or "–"),
-        column("When", lambda row: ago(row.at)),
+        column("When", lambda row: moment(row.at)),
         column("Who", lambda row: _link(trail_url(actor=row.actor_key), _name_of(row))),
         column("Door", lambda row: row.door),
     )
@@ -119,6 +119,10 @@ def _event_url(event: AuditEvent) -> str:
     return reverse("admin:approvals_auditevent_change", args=[event.pk])
 
 
+BY = column("By", lambda row: row.actor_name)
+BY_LINKED = column("By", lambda row: _link(trail_url(actor=row.actor_key), row.actor_name))
+
+
 @admin.register(Decision)
 class DecisionAdmin(DeskAdmin):
     list_display = (
@@ -129,7 +133,7 @@ class DecisionAdmin(DeskAdmin):
                 row.get_verdict_display(), "low" if row.verdict == Verdict.APPROVED else "medium"
             ),
         ),
-        column("By", lambda row: row.actor_name),
+        BY,
         column(
             "Authority",
             lambda row: chip(
@@ -152,6 +156,12 @@ class DecisionAdmin(DeskAdmin):
         ),
     )
     empty_state = "Nobody has decided anything yet."
+
+    def get_list_display(self, request):
+        """The name leads to its trail for those who may see it."""
+        if not request.user.has_perm(TRAIL_PERMISSION):
+            return self.list_display
+        return tuple(BY_LINKED if shown is BY else shown for shown in self.list_display)
 
 
 @admin.register(AuthorityLimit)

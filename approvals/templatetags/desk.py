@@ -5,7 +5,7 @@ from datetime import date, datetime
 from django import template
 from django.contrib.admin.templatetags.admin_list import result_headers, results
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 
 from approvals import shown
@@ -68,7 +68,8 @@ def due(moment: datetime, now: datetime | None = None) -> SafeString:
 @register.simple_tag
 def labelled_results(cl) -> list[list[SafeString]]:
     """The rows of a list, each cell with its column's heading, which a narrow screen shows before it."""
-    headings = [format_html(' data-label="{}"', header["text"]) for header in result_headers(cl)]
+    # The heading of a column of checkboxes is itself a checkbox.
+    headings = [format_html(' data-label="{}"', strip_tags(header["text"])) for header in result_headers(cl)]
     return [
         [
             # A cell begins with <td or <th and was escaped by the admin.

@@ -5,8 +5,8 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, Subquery
 
 from approvals import shown
-from approvals.admin.filters import known_values
 from approvals.addresses import request_url, trail_url
+from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest
 from approvals.templatetags.desk import ago, chip, day
@@ -54,7 +54,9 @@ def _propose(request, row: Customer, data: dict) -> str:
 
 
 def _newest_request(request, row: Customer) -> str:
-    return request_url(ApprovalRequest.objects.filter(concerning=row.pk).order_by("-pk").values_list("pk", flat=True).first())
+    return request_url(
+        ApprovalRequest.objects.filter(concerning=row.pk).order_by("-pk").values_list("pk", flat=True).first()
+    )
 
 
 def _set_wish(request, row: Customer, data: dict) -> str:
@@ -147,9 +149,7 @@ class CustomerAdmin(DeskAdmin):
 
     def page_context(self, request, row):
         rules = in_force().rules
-        assessments = list(
-            row.assessments.select_related("run").order_by("-as_of", "-id")[:ASSESSMENTS]
-        )
+        assessments = list(row.assessments.select_related("run").order_by("-as_of", "-id")[:ASSESSMENTS])
         latest = assessments[0] if assessments else None
         interventions = row.interventions.select_related("execution").prefetch_related("outcomes")
         return {
@@ -162,7 +162,7 @@ class CustomerAdmin(DeskAdmin):
                 (signal, polarity(signal.signal_type, rules))
                 for signal in row.signals.order_by("-detected_at", "-signal_id")[:SIGNALS]
             ],
-            "interventions": interventions.order_by("-generated_at")[:INTERVENTIONS],
+            "interventions": interventions.order_by("-as_of", "-generated_at")[:INTERVENTIONS],
             "trail": trail_url(concerning=row.pk),
         }
 
@@ -223,7 +223,9 @@ class SignalAdmin(DeskAdmin):
     list_display_links = None
     list_filter = (
         Belonging,
-        known_values("signal_type", "kind", lambda: [(kind, label(kind)) for kind in PUBLISHED.signals.kinds]),
+        known_values(
+            "signal_type", "kind", lambda: [(kind, label(kind)) for kind in PUBLISHED.signals.kinds]
+        ),
         known_values("source", "source", lambda: choices(SignalSource)),
     )
     search_fields = ("customer_id",)

@@ -138,7 +138,7 @@ class ExecutionSwitchAdmin(DeskAdmin):
             form=SwitchForm,
             perform=_set,
             offered=lambda request, row: _may(request, switches.STOP_PERMISSION, switches.START_PERMISSION),
-            explanation="More careful takes effect at once; going further waits until a second person confirms.",
+            explanation="More careful takes effect at once; going further waits for a second person.",
             folded=True,
         ),
     )

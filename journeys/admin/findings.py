@@ -26,7 +26,9 @@ class FindingAdmin(DeskAdmin):
         column("About", lambda row: row.subject),
         column("What", lambda row: row.detail),
         column("Found", lambda row: ago(row.found_at)),
-        column("Status", lambda row: chip(row.get_status_display(), "medium" if row.status == "open" else "")),
+        column(
+            "Status", lambda row: chip(row.get_status_display(), "medium" if row.status == "open" else "")
+        ),
     )
     list_display_links = None
     list_filter = (

@@ -7,8 +7,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from approvals import shown
-from approvals.admin.filters import known_values
 from approvals.addresses import request_url, trail_url
+from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, NoteForm, column, who
 from approvals.templatetags.desk import ago, chip, day
 from journeys.admin.links import customer_link, link, number
@@ -114,7 +114,9 @@ def _uncertain(request, row: Intervention) -> bool:
     if execution is None or not request.user.has_perm(END_PERMISSION):
         return False
     old = timezone.now() - execution.claimed_at >= STUCK_AFTER
-    return execution.status == ExecutionStatus.UNKNOWN or (execution.status == ExecutionStatus.CLAIMED and old)
+    return execution.status == ExecutionStatus.UNKNOWN or (
+        execution.status == ExecutionStatus.CLAIMED and old
+    )
 
 
 @admin.register(Intervention)
@@ -126,7 +128,7 @@ class InterventionAdmin(DeskAdmin):
         column("By", lambda row: row.get_channel_display()),
         column("Priority", lambda row: number("–" if row.priority_score is None else row.priority_score)),
         column("Proposed by", lambda row: row.agent_name),
-        column("Proposed", lambda row: ago(row.generated_at)),
+        column("When", lambda row: ago(row.generated_at)),
         column("Status", lambda row: chip(row.get_status_display())),
     )
     list_display_links = None
@@ -204,9 +206,7 @@ class OutcomeAdmin(DeskAdmin):
         column("Churn risk", lambda row: number(_figure(row.churn_risk_delta))),
         column(
             "Saved",
-            lambda row: number(
-                shown.money(row.estimated_revenue_saved, row.intervention.customer.currency)
-            ),
+            lambda row: number(shown.money(row.estimated_revenue_saved, row.intervention.customer.currency)),
         ),
         column("Measured", lambda row: day(row.measured_at)),
         column("Recorded by", lambda row: row.recorded_by or "import"),

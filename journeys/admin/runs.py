@@ -66,7 +66,7 @@ class PipelineRunAdmin(DeskAdmin):
             form=DeskForm,
             perform=_run_now,
             offered=lambda request, row: request.user.has_perm(RUN_PERMISSION),
-            explanation="Over all customers, as of today, under the policy in force. The worker carries it out.",
+            explanation="Over all customers, as of today, under the policy in force. A worker does it.",
         ),
     )
 

@@ -61,7 +61,8 @@ def _recoveries(signals: Collection[SignalFact], policy: PolicyDocument) -> list
     if not positive:
         return []
     negative = [s for s in signals if polarity(s.kind, policy) is Polarity.NEGATIVE]
-    text = f"{_capital(', '.join(_named(signal) for signal in positive))} speaks for the customer"
+    named = _capital(", ".join(_named(signal) for signal in positive))
+    text = f"{named} {'speaks' if len(positive) == 1 else 'speak'} for the customer"
     last_good, last_bad = positive[-1], max(negative, key=_arrival, default=None)
     if last_bad and last_good.detected_on > last_bad.detected_on:
         days = (last_good.detected_on - last_bad.detected_on).days
@@ -79,8 +80,15 @@ def _counted(total: int, positive: int, policy: PolicyDocument) -> str:
         for bonus in policy.planning.confidence_bonuses
         if total - positive < bonus.at_signals <= total
     )
-    added = [f"{amount:.2f} to the {name}" for amount, name in ((risk, "risk"), (confidence, "confidence")) if amount]
-    return f"Being counted as a signal all the same, it added {' and '.join(added)}." if added else ""
+    added = [
+        f"{amount:.2f} to the {name}"
+        for amount, name in ((risk, "risk"), (confidence, "confidence"))
+        if amount
+    ]
+    if not added:
+        return ""
+    counted = "a signal" if positive == 1 else "signals"
+    return f"Counted as {counted} all the same, this added {' and '.join(added)}."
 
 
 def _recent_contact(facts: Standpoint, as_of: date) -> list[str]:
@@ -98,9 +106,7 @@ def _renewal(facts: Standpoint, as_of: date) -> list[str]:
         return []
     days = (facts.renewal_date - as_of).days
     if 0 <= days <= RENEWAL_NEAR_DAYS:
-        return [
-            f"The renewal is close: {_written(facts.renewal_date)}, in {days} days. Choose the moment with care."
-        ]
+        return [f"The renewal is close: {_written(facts.renewal_date)}, in {days} days."]
     return []
 
 

@@ -58,7 +58,9 @@ def record_outcome(
         if intervention is None:
             raise NotFound(f"There is no intervention {intervention_id}.")
         if intervention.status not in DONE:
-            raise NothingDone(f"It is {phrase(intervention.status)}: nothing was done yet that could have an outcome.")
+            raise NothingDone(
+                f"It is {phrase(intervention.status)}: nothing was done yet that could have an outcome."
+            )
         _check(intervention, resolution_time_days, churn_risk_delta, estimated_revenue_saved, measured_at)
         row = Outcome.objects.create(
             outcome_id=f"out-{secrets.token_hex(8)}",

@@ -1,0 +1,99 @@
+"""A real browser against the served site. Whatever it complains of, and whatever it asks elsewhere, fails."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Flags under which Debian's chromium runs as root and asks nobody for anything.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "a-long-password"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium on the PATH")
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    # Playwright's synchronous interface runs a loop in this thread, which the ORM would refuse.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    try:
+        with playwright.sync_playwright() as running:
+            started = running.chromium.launch(executable_path=chromium, args=FLAGS)
+            yield started
+            started.close()
+    finally:
+        if before is None:
+            del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+        else:
+            os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+class Visitor:
+    """One person at one screen."""
+
+    def __init__(self, browser, site: str, complaints: list[str], **screen) -> None:
+        self.site = site
+        self.context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | screen))
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        page = self.page
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"{page.url}: {message.text}")
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
+        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+        page.on(
+            "request",
+            lambda asked: complaints.append(f"asked {asked.url}") if not asked.url.startswith(site) else None,
+        )
+
+    def log_in(self, name: str) -> None:
+        self.go("/admin/")
+        self.page.fill("#id_username", name)
+        self.page.fill("#id_password", PASSWORD)
+        self.page.press("#id_password", "Enter")
+        self.page.wait_for_selector("details.menu")
+
+    def go(self, address: str) -> None:
+        self.page.goto(self.site + address)
+
+    def picture(self, name: str) -> None:
+        """Kept in the folder that CJO_PICTURES names, where it does."""
+        if folder := os.environ.get("CJO_PICTURES"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+    def scrolls_sideways(self) -> bool:
+        return self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
+@pytest.fixture
+def visit(browser, live_server):
+    """Makes visitors; at the end none of them may have heard a complaint."""
+    complaints: list[str] = []
+    visitors = []
+
+    def make(**screen) -> Visitor:
+        visitors.append(Visitor(browser, live_server.url, complaints, **screen))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+    assert complaints == []
