@@ -1,11 +1,19 @@
 """Triggers by which the database itself refuses to change what must only grow."""
 
-# Each table with the columns that are unique in it.
-TABLES = {"approvals_auditevent": ("sequence",), "approvals_decision": ("id", "request_id", "event_id")}
+# Each table with what is unique in it, as conditions on a new row.
+TABLES = {
+    "approvals_auditevent": ("sequence = NEW.sequence",),
+    "approvals_decision": (
+        "id = NEW.id",
+        "event_id = NEW.event_id",
+        "(ends AND NEW.ends AND request_id = NEW.request_id)",
+        "(request_id = NEW.request_id AND fingerprint = NEW.fingerprint AND actor_key = NEW.actor_key)",
+    ),
+}
 
 
 def install(connection, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
-    """Create the triggers on each table (name -> unique columns), if they are not there yet."""
+    """Create the triggers on each table (name -> conditions of uniqueness), if they are not there yet."""
     _run(connection, _POSTGRESQL if connection.vendor == "postgresql" else _SQLITE, tables)
 
 
@@ -17,7 +25,7 @@ def remove(connection, tables: dict[str, tuple[str, ...]] = TABLES) -> None:
 def _run(connection, statements: list[str], tables: dict[str, tuple[str, ...]]) -> None:
     with connection.cursor() as cursor:
         for table, unique in tables.items():
-            taken = " OR ".join(f"{column} = NEW.{column}" for column in unique)
+            taken = " OR ".join(unique)
             for statement in statements:
                 cursor.execute(statement.format(table=table, taken=taken))
 

@@ -4,3 +4,27 @@ from django.apps import AppConfig
 class ApprovalsConfig(AppConfig):
     name = "approvals"
     verbose_name = "Approvals"
+
+    def ready(self):
+        from approvals import accounts, subjects
+        from approvals.services import authority, membership
+
+        accounts.watch()
+        subjects.register(
+            subjects.Subject(
+                kind=authority.KIND,
+                label="Authority",
+                template="admin/approvals/evidence/authority_limit.html",
+                describe=authority.describe,
+                on_end=authority.on_limit_end,
+            )
+        )
+        subjects.register(
+            subjects.Subject(
+                kind=membership.KIND,
+                label="Group membership",
+                template="admin/approvals/evidence/group_membership.html",
+                describe=membership.describe,
+                on_end=membership.on_membership_end,
+            )
+        )

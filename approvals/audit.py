@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from django.db import transaction
-from django.db.models import F
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals import words
@@ -61,9 +60,10 @@ def record(events: Iterable[Event]) -> list[AuditEvent]:
     if not events:
         return []
     now = timezone.now()
-    with transaction.atomic():
-        head = _take_head(len(events))
-        sequence, previous = head.sequence - len(events), head.hash
+    # No savepoint: an error here has to undo the whole of the caller's transaction anyway.
+    with transaction.atomic(savepoint=False):
+        head = _take_head()
+        sequence, previous = head.sequence, head.hash
         rows, details = [], []
         for event in events:
             sequence += 1
@@ -74,6 +74,7 @@ def record(events: Iterable[Event]) -> list[AuditEvent]:
                 at=now,
                 word=event.word,
                 actor_key=event.actor.key,
+                on_behalf_of_key=event.actor.on_behalf_of_key,
                 door=_through.get() or event.actor.door,
                 kind=event.kind,
                 subject_key=event.subject_key,
@@ -91,22 +92,31 @@ def record(events: Iterable[Event]) -> list[AuditEvent]:
             details.append(AuditDetail(event=row, salt=salt, document=document))
         AuditEvent.objects.bulk_create(rows, batch_size=1000)
         AuditDetail.objects.bulk_create(details, batch_size=1000)
-        AuditHead.objects.filter(pk=head.pk).update(hash=previous)
+        _move_head(head, sequence, previous)
     return rows
 
 
-def _take_head(count: int) -> AuditHead:
-    """Move the head on by `count`. The UPDATE comes first: it holds the row (on SQLite, the database)
-    until the commit, so that two writers cannot read the same hash."""
-    if not AuditHead.objects.filter(pk=1).update(sequence=F("sequence") + count):
+def _take_head() -> AuditHead:
+    """The last link, locked until the commit: by its row on PostgreSQL, on SQLite by the transaction, which
+    is IMMEDIATE."""
+    head = AuditHead.objects.select_for_update().filter(pk=1).first()
+    if head is None:
         AuditHead.objects.get_or_create(pk=1)
-        AuditHead.objects.filter(pk=1).update(sequence=F("sequence") + count)
-    return AuditHead.objects.get(pk=1)
+        head = AuditHead.objects.select_for_update().get(pk=1)
+    return head
+
+
+def _move_head(head: AuditHead, sequence: int, last_hash: str) -> None:
+    """Compare-and-swap as well, as the lock is silent on SQLite."""
+    unmoved = AuditHead.objects.filter(pk=head.pk, sequence=head.sequence, hash=head.hash)
+    if not unmoved.update(sequence=sequence, hash=last_hash):
+        raise IntegrityError("Somebody else has appended to the audit at the same moment.")
 
 
 def _personal(event: Event) -> dict:
     document = {
         "actor_name": event.actor.name,
+        "on_behalf_of_name": event.actor.on_behalf_of_name,
         "address": event.actor.address,
         "subject_name": event.subject_name,
         "reason": event.reason,

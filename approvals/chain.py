@@ -97,15 +97,21 @@ def head() -> tuple[int, str]:
     return (row.sequence, row.hash) if row else (0, START)
 
 
-def export(events: QuerySet, out: TextIO) -> int:
-    """Write each event as a line of JSON, with all that is needed to verify it without this program; returns
-    how many. `detail` and `salt` are empty where they were erased."""
-    written = 0
+def lines(events: QuerySet) -> Iterator[str]:
+    """Each event as a line of JSON, with all that is needed to verify it without this program. `detail` and
+    `salt` are empty where they were erased."""
     for event in events.order_by("sequence").select_related("detail").iterator(chunk_size=1000):
         line = event.chained_fields() | {"previous_hash": event.previous_hash, "hash": event.hash}
         detail = getattr(event, "detail", None)
         line |= {"salt": detail.salt if detail else "", "detail": detail.document if detail else None}
-        out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def export(events: QuerySet, out: TextIO) -> int:
+    """Write the lines of these events; returns how many."""
+    written = 0
+    for line in lines(events):
+        out.write(line)
         written += 1
     return written
 

@@ -42,19 +42,32 @@ class Act:
     `name` is its address below the row's. `perform(request, row, cleaned data)` calls the service and returns
     the sentence that tells of the success; it raises Refusal. `offered(request, row)` says whether the form
     is shown; the service itself decides whether it may be done. `initial(request, row)` fills in the form,
-    and `afterwards(request, row)` is the address that follows (default: the page again).
+    and `afterwards(request, row)` is the address that follows (default: the page again). `fields(request,
+    row)` are added to those of the form, where they depend on the row.
     """
 
     name: str
     title: str
     button: str
-    form: type[forms.Form]
+    form: Callable[..., forms.Form]
     perform: Callable[[HttpRequest, Model, dict], str]
     offered: Callable[[HttpRequest, Model], bool] = lambda request, row: True
     explanation: str = ""
     initial: Callable[[HttpRequest, Model], dict] = lambda request, row: {}
     afterwards: Callable[[HttpRequest, Model], str] | None = None
     folded: bool = False
+    fields: Callable[[HttpRequest, Model], dict[str, forms.Field]] = lambda request, row: {}
+
+    def blank(self, request: HttpRequest, row: Model | None) -> forms.Form:
+        return self._made(request, row, initial=self.initial(request, row))
+
+    def filled(self, request: HttpRequest, row: Model | None) -> forms.Form:
+        return self._made(request, row, data=request.POST)
+
+    def _made(self, request: HttpRequest, row: Model | None, **arguments) -> forms.Form:
+        form = self.form(auto_id=f"{self.name}-%s", **arguments)
+        form.fields |= self.fields(request, row)
+        return form
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +217,7 @@ class DeskAdmin(admin.ModelAdmin):
                 offered[name] = refused
                 _take_up(refused.form, act.initial(request, row))
             elif act.offered(request, row):
-                form = act.form(initial=act.initial(request, row), auto_id=f"{act.name}-%s")
-                offered[name] = OfferedAct(act, form, self._act_url(act, row))
+                offered[name] = OfferedAct(act, act.blank(request, row), self._act_url(act, row))
         return offered
 
     def _act_url(self, act: Act, row) -> str:
@@ -240,7 +252,7 @@ class DeskAdmin(admin.ModelAdmin):
 
     def _perform(self, request, row, act: Act) -> HttpResponse | OfferedAct:
         """Where the act leads; or, where it was refused, its form with what was typed and what was said."""
-        form = act.form(request.POST, auto_id=f"{act.name}-%s")
+        form = act.filled(request, row)
         forbidden = False
         if form.is_valid():
             try:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from approvals import shown
-from approvals.models import ApprovalRequest, AuthorityLimit, user_key
+from approvals.models import ApprovalRequest, Decision, user_key
+from approvals.rules import Limit
+from approvals.services import limits_of, permissions_given
 
 
 def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]:
@@ -18,15 +21,28 @@ def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]
     pending = ApprovalRequest.objects.pending().filter(expires_at__gt=now)
     if not user.is_active:
         return pending.none()
-    if not user.is_superuser:
-        pending = pending.filter(permission__in=user.get_all_permissions())
+    given = permissions_given(user).values_list("content_type__app_label", "codename")
     covered = Q(needs_limit=False)
-    limits = list(AuthorityLimit.objects.filter(group__user=user).values_list("max_value", flat=True))
-    if None in limits:
-        covered |= Q(needs_limit=True)
-    elif limits:
-        covered |= Q(value_at_stake__lte=max(limits))
-    return pending.filter(covered).exclude(proposed_by_key=user_key(user)).by_priority()
+    for limit in limits_of(user):
+        covered |= _reached(limit)
+    key = user_key(user)
+    edited = pending.annotate(hands=Cast("editors", TextField())).filter(hands__contains=f'"{key}"')
+    by_me = Decision.objects.filter(Q(actor_key=key) | Q(on_behalf_of_key=key))
+    approved = by_me.filter(request=OuterRef("pk"), fingerprint=OuterRef("fingerprint"))
+    mine = pending.filter(covered, permission__in=[f"{app}.{name}" for app, name in given])
+    mine = mine.filter(~Exists(approved), returned_at__isnull=True)
+    return mine.exclude(proposed_by_key=key).exclude(pk__in=edited.values("pk")).by_priority()
+
+
+def _reached(limit: Limit) -> Q:
+    """`Limit.reaches` as a query."""
+    reached = Q(needs_limit=True)
+    if limit.max_value is not None:
+        reached &= Q(value_at_stake__lte=limit.max_value)
+    for field, words in (("risk_tier", limit.tiers), ("action", limit.actions), ("segment", limit.segments)):
+        if words:
+            reached &= Q(**{f"{field}__in": words})
+    return reached
 
 
 def next_after(request: ApprovalRequest, user) -> ApprovalRequest | None:

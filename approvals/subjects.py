@@ -4,15 +4,53 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from approvals.rules import Refusal
+
 if TYPE_CHECKING:
     from approvals.models import ApprovalRequest
     from approvals.rules import Actor
+
+
+class CannotChange(Refusal):
+    """This subject is approved as it is, or rejected; or this of it cannot be changed so."""
+
+    code = "cannot_change"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What a request asks for once it was changed, and what that takes (see Terms)."""
+
+    payload: dict
+    title: str
+    action: str
+    people_needed: int
+    bulk_allowed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changeable:
+    """A part of the payload that may be changed, as a form shows it. `choices` are (value, label) rows;
+    `long` is for texts of several lines."""
+
+    name: str
+    label: str
+    choices: Sequence[tuple[str, str]] = ()
+    long: bool = False
+    hint: str = ""
+
+
+def _unchangeable(request: "ApprovalRequest", changes: dict) -> Changed:
+    raise CannotChange("Requests of this kind are approved or rejected as they are.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """`on_end(request, actor)` is called inside the transaction that moves the request, with the new
     status on it; it moves the subject's own row along.
+    `changeable(request)` is what may be changed; `change(request, changes)` gives what it would become, or
+    raises CannotChange; `on_change(request)` moves the subject's own row along. `revise_permission`: who
+    answers where a machine's proposal is sent back.
     `describe(request, user)` gives what `template` shows as the evidence (it is there as `evidence`).
     `choices` are the known values of a request's facets and person reasons, with what people read for each;
     keyed by the request's field: {"action": [(value, label), ...], ...}."""
@@ -22,6 +60,10 @@ class Subject:
     template: str
     describe: "Callable[[ApprovalRequest, object], dict]"
     on_end: "Callable[[ApprovalRequest, Actor], None]"
+    change: "Callable[[ApprovalRequest, dict], Changed]" = _unchangeable
+    changeable: "Callable[[ApprovalRequest], Sequence[Changeable]]" = lambda request: ()
+    on_change: "Callable[[ApprovalRequest], None]" = lambda request: None
+    revise_permission: str = ""
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
 

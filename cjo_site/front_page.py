@@ -12,8 +12,9 @@ from approvals.models import ApprovalRequest, user_key
 from approvals.rules import Authority, Status
 from cjo_site import health
 from journeys.domain.vocabulary import ExecutionStatus, label
-from journeys.models import Execution, Finding, Intervention, PipelineRun
+from journeys.models import Execution, Finding, Intervention, InvariantCheck, PipelineRun
 from journeys.services.execution import overdue_tasks, stuck
+from journeys.services.reviews import decided_by_policy
 
 TOP, TASKS = 5, 20
 # What failed longer ago than this is no news any more; the list of executions keeps it.
@@ -30,6 +31,8 @@ def sections(user: AbstractBaseUser) -> dict:
         "runs": _runs() if user.has_perm("journeys.view_pipelinerun") else None,
         "trouble": _trouble(now) if user.has_perm("journeys.view_execution") else None,
         "findings": _findings() if user.has_perm("journeys.view_finding") else None,
+        "invariants": InvariantCheck.objects.first() if user.has_perm("journeys.view_execution") else None,
+        "by_policy": decided_by_policy(now.date()).count() if user.has_perm("approvals.view_decision") else 0,
         "worker": health.worker_state(now=now),
         "tested": automatically_approved(),
         "now": now,

@@ -230,6 +230,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "approvals.accounts.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",  # last: it turns a refused login into an answer
@@ -350,6 +351,12 @@ if WEBHOOK_URL and not WEBHOOK_SECRET:
         "python3 -c \"import base64, secrets; print('whsec_' + base64.b64encode(secrets.token_bytes(32))"
         '.decode())"'
     )
+
+# --- what is for testing, and for whoever watches from outside
+
+AUTO_APPROVE_FOR_TESTING = env.flag("AUTO_APPROVE_FOR_TESTING", False)
+# Where the number and hash of the audit's last event are sent every day, to be kept out of reach.
+AUDIT_HEAD_EMAIL = env.text("AUDIT_HEAD_EMAIL")
 
 # --- log, on standard error
 

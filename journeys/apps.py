@@ -9,10 +9,11 @@ class JourneysConfig(AppConfig):
 
     def ready(self):
         from approvals import subjects
-        from journeys import audit_words
+        from journeys import audit_words, checks, invariants  # noqa: F401 - the checks register themselves
         from journeys.subjects import SUBJECTS
 
         audit_words.register()
+        invariants.install()
         for subject in SUBJECTS:
             subjects.register(subject)
         post_migrate.connect(_install_schedules, sender=self)

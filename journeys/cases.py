@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from django.contrib.auth import get_user_model
+
 from journeys.domain import escalation, journey_state
 from journeys.domain.journey_state import StateEvaluation
 from journeys.domain.planning import Plan, plan
@@ -63,6 +65,7 @@ class Case:
     stage: OpenState | None
     signals: list[SignalFact]
     value: float | None = None
+    owner_name: str = ""
     state: StateEvaluation | None = None
     summary: SignalSummary | None = None
     risk: RiskScore | None = None
@@ -105,17 +108,30 @@ def load(first: str, last: str, *, as_of: date, rules: PolicyDocument) -> list[C
     open_states = {
         row[0]: OpenState(*row[1:]) for row in states.values_list("customer_id", *OpenState._fields)
     }
+    customers = [Profile(*row) for row in profiles]
+    owners = _names_of({customer.owner for customer in customers})
     cases = {}
-    for row in profiles:
-        customer = Profile(*row)
+    for customer in customers:
         value = None if customer.account_value is None else float(customer.account_value)
-        cases[customer.customer_id] = Case(customer, open_states.get(customer.customer_id), [], value)
+        cases[customer.customer_id] = Case(
+            customer,
+            open_states.get(customer.customer_id),
+            [],
+            value,
+            owners.get(customer.owner, customer.owner),
+        )
     columns = ("customer_id", "signal_id", "signal_type", "signal_strength", "detected_at")
     for customer_id, signal_id, kind, strength, detected_at in in_force.values_list(*columns).iterator():
         # A customer can arrive between the two queries; the next run sees both.
         if case := cases.get(customer_id):
             case.signals.append(SignalFact(signal_id, kind, strength, detected_at.date()))
     return list(cases.values())
+
+
+def _names_of(user_names: set[str]) -> dict[str, str]:
+    """What people call the owners: their full names, where they have accounts with one."""
+    users = get_user_model().objects.filter(username__in=user_names - {""})
+    return {user.get_username(): user.get_full_name() or user.get_username() for user in users}
 
 
 def window(as_of: date, rules: PolicyDocument) -> tuple[datetime, datetime]:

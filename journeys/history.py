@@ -88,7 +88,11 @@ def _past(rows: list[Intervention]) -> Past:
     current = next((row for row in rows if row.status in OPEN_STATUSES), None)
     return Past(
         open=current
-        and OpenIntervention(current.status, current.recommended_action, current.origin == Origin.PERSON),
+        and OpenIntervention(
+            current.status,
+            current.recommended_action,
+            of_a_person=current.origin == Origin.PERSON or current.edited,
+        ),
         open_id=current.pk if current else "",
         recent=tuple(
             PastAction(row.recommended_action, row.status, _day(row)) for row in rows if row.status in _DONE

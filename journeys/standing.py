@@ -68,13 +68,23 @@ def _crossed_line(
         return f"The customer has moved from {before} to {after} since."
     if intervention.risk_tier and case.risk.tier != intervention.risk_tier:
         return f"The risk was {intervention.risk_tier} and is {case.risk.tier} now."
-    line = rules.escalation.account_value
-    value = request.value_at_stake
-    if (value is None) != (case.value is None) or (
-        value is not None and (value >= line) != (case.value >= line)
-    ):
-        return "The account value has crossed the line from which a person decides."
+    before = None if request.value_at_stake is None else float(request.value_at_stake)
+    if (before is None) != (case.value is None):
+        return "The account value has become known since, or unknown."
+    for line, what in _lines_of_value(rules):
+        if before is not None and (before >= line) != (case.value >= line):
+            return f"The account value has crossed the line from which {what}."
     return None
+
+
+def _lines_of_value(rules: PolicyDocument) -> list[tuple[float, str]]:
+    lines = [
+        (rules.escalation.account_value, "a person decides"),
+        (rules.quorum.account_value, "it takes more people"),
+    ]
+    if rules.bulk.below_account_value is not None:
+        lines.append((rules.bulk.below_account_value, "it is decided on its own"))
+    return lines
 
 
 def _suppressed(

@@ -7,7 +7,7 @@ from journeys import evidence
 from journeys.domain.vocabulary import Action, PersonReason, Segment, Tier, choices
 from journeys.models import Policy
 from journeys.policy_diff import changes
-from journeys.services import execution, policies, proposals, switches
+from journeys.services import execution, policies, proposals, reviews, switches
 
 
 def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
@@ -18,6 +18,11 @@ def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
             intervention_id=request.subject_key,
             reason=f"The approval was {request.status} before the next try.",
         )
+
+
+def _describe_review(request: ApprovalRequest, user) -> dict:
+    """The evidence of the request that the policy decided."""
+    return evidence.describe(reviews.reviewed(request), user)
 
 
 def _describe_activation(request: ApprovalRequest, user) -> dict:
@@ -50,12 +55,23 @@ SUBJECTS = (
         template="admin/approvals/evidence/intervention.html",
         describe=evidence.describe,
         on_end=_end_intervention,
+        change=proposals.change,
+        changeable=proposals.changeable,
+        on_change=proposals.on_change,
+        revise_permission="journeys.propose_intervention",
         choices={
             "action": choices(Action),
             "segment": choices(Segment),
             "risk_tier": choices(Tier),
             "person_reasons": choices(PersonReason),
         },
+    ),
+    Subject(
+        kind=reviews.KIND,
+        label="Review of the policy's decision",
+        template="admin/approvals/evidence/intervention.html",
+        describe=_describe_review,
+        on_end=reviews.on_review_end,
     ),
     Subject(
         kind=policies.KIND,

@@ -7,11 +7,12 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from journeys import pipeline
-from journeys.services import execution, upkeep
+from journeys.services import execution, reviews, upkeep
 
 # Seconds that the worker gives the sweep: less than after which the queue hands a task out again.
 _SWEEP_TIMEOUT = 240
 DAILY_RUN_AT = time(5, tzinfo=UTC)
+DAILY_REVIEW_AT = time(6, tzinfo=UTC)
 
 SCHEDULES: dict[str, dict] = {
     "sweep": {
@@ -19,6 +20,24 @@ SCHEDULES: dict[str, dict] = {
         "schedule_type": Schedule.MINUTES,
         "minutes": 1,
         "kwargs": repr({"q_options": {"timeout": _SWEEP_TIMEOUT}}),
+    },
+    "invariants": {
+        "func": "journeys.tasks.check_invariants",
+        "schedule_type": Schedule.HOURLY,
+        "minutes": None,
+        "kwargs": repr({"q_options": {"timeout": _SWEEP_TIMEOUT}}),
+    },
+    "audit head": {
+        "func": "journeys.tasks.deliver_audit_head",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({}),
+    },
+    "daily review": {
+        "func": "journeys.tasks.daily_review",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({}),
     },
     "daily run": {
         "func": "journeys.tasks.daily_run",
@@ -45,10 +64,26 @@ def daily_run() -> None:
     pipeline.run_daily()
 
 
+def daily_review() -> None:
+    reviews.draw_recent()
+
+
+def deliver_audit_head() -> None:
+    upkeep.deliver_audit_head()
+
+
+def check_invariants() -> None:
+    upkeep.check_invariants()
+
+
+def reconsider(intervention_id: str) -> None:
+    pipeline.reconsider(intervention_id)
+
+
 def install_schedules() -> None:
     """Put the schedules in, or right; when each runs next is left as it is."""
     now = timezone.now()
-    first = {"daily run": next_at(DAILY_RUN_AT, now)}
+    first = {"daily run": next_at(DAILY_RUN_AT, now), "daily review": next_at(DAILY_REVIEW_AT, now)}
     for name, definition in SCHEDULES.items():
         with transaction.atomic():
             if not Schedule.objects.filter(name=name).update(**definition):

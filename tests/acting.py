@@ -14,26 +14,53 @@ from django_q.signing import SignedPackage
 from django_q.worker import worker
 
 from approvals import services
-from approvals.models import ApprovalRequest, AuditEvent
-from approvals.rules import Verdict
+from approvals.models import ApprovalRequest, AuditEvent, Decision
+from approvals.rules import RejectionCategory, Status, Verdict
+from journeys.domain.vocabulary import InterventionStatus
 from journeys.models import Intervention
 
+PASSWORD = "a-long-password"
 
-def decide(request: ApprovalRequest, user, verdict: Verdict = Verdict.APPROVED, reason: str = "") -> None:
-    services.decide(
+
+def decide(
+    request: ApprovalRequest, user, verdict: Verdict = Verdict.APPROVED, reason: str = "", **told
+) -> Decision:
+    """On the request as it was read, so that a stale one is refused. A rejection has a category, "other"
+    unless it is told."""
+    if verdict == Verdict.REJECTED:
+        told = {"category": RejectionCategory.OTHER} | told
+    return services.decide(
         request_id=request.pk,
         verdict=verdict,
         fingerprint=request.fingerprint,
         user=user,
         door="test",
         reason=reason,
+        **told,
     )
 
 
 def approve(customer_id: str, user) -> Intervention:
-    """Approve what waits for this customer."""
-    decide(ApprovalRequest.objects.pending().get(kind="intervention", concerning=customer_id), user)
+    """Approve what waits for this customer, and let the grace pass."""
+    decide(waiting(customer_id), user)
+    let_the_grace_pass()
     return Intervention.objects.get(customer_id=customer_id)
+
+
+def waiting(customer_id: str) -> ApprovalRequest:
+    """What waits for a decision on this customer, as it stands now."""
+    return ApprovalRequest.objects.pending().get(kind="intervention", concerning=customer_id)
+
+
+def forget(request: ApprovalRequest) -> None:
+    """As if it had expired, so that the same can be asked again at once."""
+    ApprovalRequest.objects.filter(pk=request.pk).update(status=Status.EXPIRED, decided_at=timezone.now())
+    Intervention.objects.filter(pk=request.subject_key).update(status=InterventionStatus.EXPIRED)
+
+
+def let_the_grace_pass() -> None:
+    """What goes to a customer waits some minutes after its approval, which no test has the time for."""
+    Intervention.objects.update(not_before=None)
 
 
 def words_about(intervention: Intervention) -> list[str]:

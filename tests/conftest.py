@@ -11,9 +11,11 @@ from django.db import connection
 
 from approvals import append_only
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
-from journeys.models import ExecutionSwitch
-from journeys.services.policies import install_published
+from journeys.models import Customer, ExecutionSwitch, Policy
+from journeys.services.policies import add_policy, install_published
 from tests import servers
+from tests.acting import PASSWORD, waiting
+from tests.runs import run_pipeline
 
 SERVER_MARKS = ("postgres", "browser")
 NO_SKIPS = os.environ.get("CJO_NO_SKIPS") == "1"
@@ -71,18 +73,19 @@ def _database_that_can_be_flushed(request):
 
 @pytest.fixture
 def people(db):
-    """One user a role, by name: operator, approver, approver2, manager, auditor."""
+    """By name: operator, approver, approver2, manager, manager2, auditor."""
     call_command("loaddata", "people", verbosity=0)
     groups = {
         "operator": "Operators",
         "approver": "Approvers",
         "approver2": "Approvers",
         "manager": "Managers",
+        "manager2": "Managers",
         "auditor": "Auditors",
     }
     users = {}
     for name, group in groups.items():
-        users[name] = get_user_model().objects.create_user(name, password="a-long-password", is_staff=True)
+        users[name] = get_user_model().objects.create_user(name, password=PASSWORD, is_staff=True)
         users[name].groups.add(Group.objects.get(name=group))
     return users
 
@@ -96,10 +99,42 @@ def sample(db):
 @pytest.fixture
 def sample_run(sample, settings):
     """The run over the sample on its day: C004 and C005 wait for a decision, C001 went by policy."""
-    from tests.runs import run_pipeline
-
     settings.DEBUG = True
     return run_pipeline()
+
+
+@pytest.fixture
+def waits(people, sample_run):
+    """C004's mail, waiting for a decision."""
+    return waiting("C004")
+
+
+@pytest.fixture
+def big(people, sample, settings):
+    """C004's mail, where the account is worth 150,000: only the two managers reach it, and it takes both."""
+    settings.DEBUG = True
+    Customer.objects.filter(pk="C004").update(account_value=150_000)
+    run_pipeline()
+    return waiting("C004")
+
+
+@pytest.fixture
+def policy_with(db):
+    """`policy_with({...})`: put a policy in force that departs from the published one in this."""
+
+    def put_in_force(document: dict, name: str = "ours") -> Policy:
+        policy = add_policy(name=name, document=document, created_by="a test")
+        Policy.objects.update(active=False)
+        Policy.objects.filter(pk=policy.pk).update(active=True)
+        return policy
+
+    return put_in_force
+
+
+@pytest.fixture
+def no_grace(policy_with):
+    """What is approved can be carried out, and is rung, at once."""
+    policy_with({"clocks": {"grace_seconds": 0}}, name="without grace")
 
 
 @pytest.fixture

@@ -92,6 +92,8 @@ class BadMailServer:
                 message = []
                 while (line := lines.readline()) not in (b".\r\n", b""):
                     message.append(line)
+                if not line:
+                    return  # broken off before its end
                 self.messages.append(b"".join(message))
                 self._answer("MESSAGE", out)
 

@@ -38,6 +38,7 @@ def open_some(number: int, **facets) -> list[ApprovalRequest]:
                     | facets
                 ),
                 terms=Terms(
+                    remind_at=now + timedelta(hours=2),
                     decision_due_at=now + timedelta(hours=3),
                     expires_at=now + timedelta(days=3),
                     execute_within_hours=48,
@@ -184,6 +185,7 @@ def test_the_next_one_is_the_next_in_the_order_of_the_queue(people):
         decide(
             request_id=request.pk,
             verdict=Verdict.REJECTED,
+            category="other",
             fingerprint=request.fingerprint,
             user=approver,
             door="test",

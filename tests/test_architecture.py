@@ -35,7 +35,7 @@ FORBIDDEN = {
     "journeys/models/": ABOVE_MODELS,
     "approvals/models.py": ABOVE_MODELS,
     "journeys/services/": ABOVE_SERVICES,
-    "approvals/services.py": ABOVE_SERVICES,
+    "approvals/services/": ABOVE_SERVICES,
     "journeys/executors.py": ("journeys.models", *ABOVE_MODELS),
     "journeys/cases.py": ABOVE_MODELS,
     "journeys/history.py": ABOVE_MODELS,

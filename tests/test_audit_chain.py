@@ -64,6 +64,7 @@ def test_with_a_head_that_was_kept_elsewhere_it_is_unaltered(chain):
 ALTERED = {
     "word": "request.expired",
     "actor_key": "user:2",
+    "on_behalf_of_key": "user:2",
     "door": "admin",
     "kind": "other",
     "subject_key": "iv-x",

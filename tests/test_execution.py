@@ -19,7 +19,7 @@ from journeys.domain.policy import PUBLISHED
 from journeys.domain.vocabulary import Channel
 from journeys.models import Customer, Execution, ExecutionSwitch, Intervention, Signal
 from journeys.services import execution, policies
-from tests.acting import approve, decide, words_about
+from tests.acting import approve, decide, let_the_grace_pass, words_about
 from tests.runs import run_pipeline
 from tests.servers import BREAK, HANG, SECRET
 
@@ -29,7 +29,7 @@ GAPS = PUBLISHED.execution.retry_gaps_seconds
 
 
 @pytest.fixture
-def approved(sample_run, people):
+def approved(people, sample_run):
     """C004's mail, approved."""
     return approve("C004", people["approver"])
 
@@ -103,6 +103,7 @@ def test_a_row_made_to_look_approved_is_not_carried_out(sample_run, live, mailbo
 
 
 def test_one_row_that_breaks_does_not_hold_up_the_others(sample_run, live, mailbox):
+    let_the_grace_pass()
     Intervention.objects.filter(customer_id="C004").update(status="approved")
     with pytest.raises(ExceptionGroup):
         execution.execute_due()
@@ -331,8 +332,8 @@ def test_a_webhook_gets_what_was_approved_signed_and_once(sample, people, live, 
     actions["actions"]["usage_review_checkin"]["channel"] = "webhook"
     policy = policies.add_policy(name="by webhook", document=actions, created_by="manager")
     decide(
-        policies.propose_activation(policy=policy, user=people["operator"], reason="Try it.", door="test"),
-        people["manager"],
+        policies.propose_activation(policy=policy, user=people["manager"], reason="Try it.", door="test"),
+        people["manager2"],
     )
     with receiver() as server:
         run_pipeline()

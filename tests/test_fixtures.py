@@ -59,7 +59,9 @@ STAGE_OF_SIGNAL = {
 } | dict.fromkeys(("S004", "S010", "S011"), "engagement")
 VIEW = {
     "approvals.view_approvalrequest",
+    "approvals.view_authoritylimit",
     "approvals.view_decision",
+    "approvals.view_delegation",
     "journeys.view_assessment",
     "journeys.view_customer",
     "journeys.view_execution",
@@ -200,13 +202,14 @@ def test_operators_run_propose_record_and_stop_but_decide_nothing(people):
         "journeys.close_finding",
         "journeys.stop_execution",
         "journeys.end_execution",
+        "approvals.propose_authoritylimit",
     }
     assert not people["operator"].has_perm("approvals.decide_approvalrequest")
 
 
 def test_approvers_decide_and_may_stop_but_not_start(people):
     assert permissions_of("Approvers") == VIEW | {
-        "approvals.view_authoritylimit",
+        "approvals.view_requestrevision",
         "approvals.decide_approvalrequest",
         "journeys.propose_intervention",
         "journeys.record_outcome",
@@ -222,6 +225,9 @@ def test_managers_may_do_what_approvers_may_and_change_the_rules(people):
         "journeys.start_execution",
         "journeys.end_execution",
         "journeys.run_pipeline",
+        "approvals.propose_authoritylimit",
+        "approvals.confirm_authoritylimit",
+        "approvals.take_over_approvalrequest",
     }
 
 
@@ -230,7 +236,7 @@ def test_auditors_see_everything_and_change_nothing(people):
     assert {name for name in seen if ".view_" not in name} == set()
     assert seen >= VIEW | {
         "approvals.view_auditevent",
-        "approvals.view_authoritylimit",
+        "approvals.view_requestrevision",
         "auth.view_user",
         "auth.view_group",
         "axes.view_accessattempt",

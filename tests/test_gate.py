@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -94,8 +95,11 @@ def test_without_permission_nobody_decides(request_of, people):
             decide(request_of("C004"), people[name])
 
 
-def test_a_superuser_without_a_limit_has_no_authority(request_of):
+def test_being_a_superuser_is_neither_permission_nor_authority(request_of):
     root = get_user_model().objects.create_superuser("root", password="a-long-password")
+    with pytest.raises(rules.NotAuthorised, match="no permission"):
+        decide(request_of("C004"), root)
+    root.user_permissions.add(Permission.objects.get(codename="decide_approvalrequest"))
     with pytest.raises(rules.NotAuthorised, match="no authority"):
         decide(request_of("C004"), root)
 
@@ -131,7 +135,13 @@ def test_a_rejection_needs_a_reason(request_of, people):
     with pytest.raises(rules.ReasonNeeded):
         decide(request, people["approver"], Verdict.REJECTED, reason="  ")
     assert nothing_moved(request)
-    decide(request, people["approver"], Verdict.REJECTED, reason="They have called us already.")
+    decide(
+        request,
+        people["approver"],
+        Verdict.REJECTED,
+        reason="They have called us already.",
+        category="already_handled",
+    )
     assert Intervention.objects.get(customer_id="C005").status == "rejected"
 
 

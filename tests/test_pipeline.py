@@ -120,6 +120,7 @@ def test_a_rejected_action_is_not_asked_for_again(sample_run, people):
         user=people["approver"],
         door="test",
         reason="Already handled by phone.",
+        category="already_handled",
     )
     run_pipeline(SAMPLE_DAY + timedelta(days=1))
     assert Assessment.objects.latest("pk").run_id != sample_run.pk

@@ -144,6 +144,7 @@ def a_decision(customer_id, verdict, user) -> None:
         user=user,
         door="test",
         reason="As agreed.",
+        category="wrong_action",
     )
 
 

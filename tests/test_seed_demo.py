@@ -27,6 +27,7 @@ from journeys.models import (
     JourneyState,
     Outcome,
     PipelineRun,
+    Policy,
     Signal,
 )
 from journeys.services.policies import in_force
@@ -233,9 +234,26 @@ def test_people_decided_within_their_authority_and_the_policy_the_rest(demo):
     for decision in decided.select_related("request"):
         name = names[int(decision.actor_key.removeprefix("user:"))]
         value = decision.request.value_at_stake
-        assert (name == "manager") == (value is None or value > 100_000)
+        assert name in ("manager", "manager2") or (value is not None and value <= 100_000)
+        assert decision.category or decision.verdict == Verdict.APPROVED
         assert decision.fingerprint == decision.request.fingerprint
         assert decision.reason or decision.verdict == Verdict.APPROVED
+
+
+def test_as_many_different_people_approved_as_it_takes_and_with_a_reason_where_it_is_asked(demo):
+    approved = ApprovalRequest.objects.filter(kind="intervention", status=Status.APPROVED)
+    for request in approved.filter(decisions__authority=Authority.PERSON).distinct():
+        decisions = list(request.decisions.all())
+        assert len({decision.actor_key for decision in decisions}) == len(decisions) == request.people_needed
+        assert all(decision.reason for decision in decisions) or not request.heightened
+
+
+def test_the_demos_policy_is_in_force_by_two_people_and_waits_a_quarter_of_a_minute(demo):
+    policy = Policy.objects.get(active=True)
+    assert (policy.name, policy.rules.clocks.grace_seconds) == ("demo", 15)
+    request = ApprovalRequest.objects.filter(kind="policy_activation").latest("pk")
+    assert request.payload["policy"] == str(policy)
+    assert (request.proposed_by_name, request.decisions.get().actor_name) == ("manager", "manager2")
 
 
 def test_nothing_was_sent(demo):
@@ -284,13 +302,14 @@ def test_todays_run_leaves_the_sample_as_published(demo):
 def test_everybody_gets_an_account_a_group_and_a_password_that_works(demo, client):
     logins = json.loads(people.file().read_text())
     assert stat.S_IMODE(people.file().stat().st_mode) == 0o600
-    assert len(set(logins.values())) == 5
+    assert len(set(logins.values())) == 6
     groups = get_user_model().objects.values_list("username", "groups__name", "is_staff", "is_superuser")
     assert sorted(groups) == [
         ("approver", "Approvers", True, False),
         ("approver2", "Approvers", True, False),
         ("auditor", "Auditors", True, False),
         ("manager", "Managers", True, False),
+        ("manager2", "Managers", True, False),
         ("operator", "Operators", True, False),
     ]
     for name, password in logins.items():

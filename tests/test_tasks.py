@@ -23,7 +23,7 @@ committing = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def approved(sample_run, people):
+def approved(no_grace, sample_run, people):
     """C004's mail, approved and rung; C001's has been sent already."""
     OrmQ.objects.all().delete()
     Intervention.objects.filter(customer_id="C001").update(status="executed")
@@ -170,6 +170,7 @@ def test_the_first_daily_run_is_not_at_once_but_at_its_hour(db):
     install_afresh()
     first = Schedule.objects.get(name="daily run").next_run
     assert first.timetz() == time(5, tzinfo=UTC)
+    assert Schedule.objects.get(name="daily review").next_run.timetz() == time(6, tzinfo=UTC)
     assert timedelta(0) < first - timezone.now() <= timedelta(days=1)
     assert Schedule.objects.get(name="sweep").next_run <= timezone.now()
 
@@ -185,8 +186,10 @@ def test_what_falls_due_is_put_in_the_queue_with_the_time_it_needs(db):
     install_afresh()
     Schedule.objects.update(next_run=timezone.now() - timedelta(seconds=1))
     scheduler()
-    queued = {row.func(): row.task["timeout"] for row in OrmQ.objects.all()}
-    assert queued == {"journeys.tasks.sweep": 240, "journeys.tasks.daily_run": pipeline.RUN_TIMEOUT}
+    queued = {row.func(): row.task.get("timeout") for row in OrmQ.objects.all()}
+    assert queued["journeys.tasks.sweep"] == 240
+    assert queued["journeys.tasks.daily_run"] == pipeline.RUN_TIMEOUT
+    assert queued.keys() == {definition["func"] for definition in tasks.SCHEDULES.values()}
     assert all(row.next_run > timezone.now() for row in Schedule.objects.all())
     scheduler()
-    assert OrmQ.objects.count() == 2
+    assert OrmQ.objects.count() == len(tasks.SCHEDULES)

@@ -1,6 +1,16 @@
-"""The gate's pages: the queue and a request, the trail, decisions, limits of authority."""
+"""The gate's pages in the admin, by subject."""
 
+from approvals.admin.accounts import AccountAdmin, ReadOnlyGroupAdmin
+from approvals.admin.people import AuthorityLimitAdmin, DelegationAdmin
 from approvals.admin.requests import ApprovalRequestAdmin
-from approvals.admin.trail import AuditEventAdmin, AuthorityLimitAdmin, DecisionAdmin
+from approvals.admin.trail import AuditEventAdmin, DecisionAdmin
 
-__all__ = ["ApprovalRequestAdmin", "AuditEventAdmin", "AuthorityLimitAdmin", "DecisionAdmin"]
+__all__ = [
+    "AccountAdmin",
+    "ApprovalRequestAdmin",
+    "AuditEventAdmin",
+    "AuthorityLimitAdmin",
+    "DecisionAdmin",
+    "DelegationAdmin",
+    "ReadOnlyGroupAdmin",
+]

@@ -9,11 +9,12 @@ from django.utils.html import format_html
 
 from approvals import queue, shown
 from approvals.addresses import request_url, trail_url
+from approvals.admin.acts import ACTS, REJECT_MANY, checkbox, may_decide
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
-from approvals.models import ApprovalRequest, AuditEvent, AuthorityLimit
-from approvals.rules import Refusal, Status, Verdict
-from approvals.services import check_may_decide, decide
+from approvals.models import ApprovalRequest, AuditEvent, Decision
+from approvals.rules import Limit, Refusal, Status, Verdict
+from approvals.services import check_may_decide, decide, limits_of, note_viewed, principals_of
 from approvals.subjects import choices, labels, subject_of
 from approvals.templatetags.desk import ago, chip, due
 
@@ -29,6 +30,12 @@ class DecisionForm(DeskForm):
         widget=forms.RadioSelect(attrs={"class": "choice"}),
         error_messages={"required": "Choose: approve or reject."},
     )
+    category = forms.ChoiceField(
+        label="What is wrong",
+        required=False,
+        choices=[("", "–"), *Decision._meta.get_field("category").choices],
+        help_text="For a rejection only.",
+    )
     reason = forms.CharField(
         required=False,
         max_length=2000,
@@ -38,15 +45,41 @@ class DecisionForm(DeskForm):
     fingerprint = forms.CharField(widget=forms.HiddenInput)
 
 
+def _decision_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
+    """The password where the value asks for it, and for whom, where the person stands in for somebody."""
+    fields = {}
+    if row.heightened:
+        fields["password"] = forms.CharField(
+            label="Your password, again",
+            required=False,
+            strip=False,
+            help_text="At this value it is asked again, and an approval needs a reason too.",
+            widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        )
+    if principals := principals_of(request.user):
+        names = [(user.get_username(), f"On behalf of {user.get_username()}") for user in principals]
+        fields["on_behalf_of"] = forms.ChoiceField(
+            label="For whom", required=False, choices=[("", "For yourself"), *names]
+        )
+    return fields
+
+
 def _decide(request, row: ApprovalRequest, data: dict) -> str:
     verdict = Verdict(data["verdict"])
+    principals = {user.get_username(): user for user in principals_of(request.user)}
     decide(
         request_id=row.pk,
         verdict=verdict,
         fingerprint=data["fingerprint"],
         reason=data["reason"],
+        category=data["category"] if verdict == Verdict.REJECTED else "",
+        password=data.get("password") or None,
+        on_behalf_of=principals.get(data.get("on_behalf_of", "")),
         **who(request),
     )
+    row.refresh_from_db()
+    if row.status == Status.PENDING:
+        return f"Approved by you; it takes somebody else too: {row.title}."
     return f"{verdict.capitalize()}: {row.title}."
 
 
@@ -63,11 +96,15 @@ def refusal_for(row: ApprovalRequest, user) -> str:
         return f"This request is {row.status}."
     if row.expires_at <= timezone.now():
         return f"The time to decide ran out: {shown.absolute(row.expires_at)}."
-    try:
-        check_may_decide(row, user)
-    except Refusal as refusal:
-        return str(refusal)
-    return ""
+    refusals = []
+    for principal in (None, *principals_of(user)):
+        try:
+            check_may_decide(row, user, on_behalf_of=principal)
+        except Refusal as refusal:
+            refusals.append(str(refusal))
+        else:
+            return ""
+    return refusals[0]
 
 
 def _what(row: ApprovalRequest) -> str:
@@ -90,7 +127,9 @@ def _stake(row: ApprovalRequest) -> str:
 class ApprovalRequestAdmin(DeskAdmin):
     page_template = "admin/approvals/approvalrequest/page.html"
     ordering = ("-priority_score", "requested_at", "-id")
+    list_acts = (REJECT_MANY,)
     list_display = (
+        column("Select", checkbox),
         column("What, for whom, why", _what),
         column("Risk", _risk),
         column("At stake", _stake),
@@ -99,6 +138,7 @@ class ApprovalRequestAdmin(DeskAdmin):
             "Due",
             lambda row: due(row.decision_due_at) if row.status == Status.PENDING else ago(row.decided_at),
         ),
+        column("Reviewed by", lambda row: row.claimed_by_name if row.is_claimed(timezone.now()) else "–"),
         column("Status", lambda row: chip(row.get_status_display())),
     )
     list_display_links = None
@@ -126,7 +166,9 @@ class ApprovalRequestAdmin(DeskAdmin):
             offered=lambda request, row: not refusal_for(row, request.user),
             initial=lambda request, row: {"fingerprint": row.fingerprint},
             afterwards=_next_page,
+            fields=_decision_fields,
         ),
+        *ACTS,
     )
 
     def get_search_results(self, request, queryset, search_term):
@@ -153,11 +195,16 @@ class ApprovalRequestAdmin(DeskAdmin):
 
     # -- the page
 
+    def page(self, request, row, refused=None):
+        if refused is None and may_decide(request, row):
+            note_viewed(row, **who(request))
+        return super().page(request, row, refused)
+
     def page_context(self, request, row):
         subject = subject_of(row.kind)
         reasons = choices("person_reasons")
         events = AuditEvent.objects.filter(request_id=row.pk).select_related("detail")
-        decision = row.decisions.select_related("event__detail").first()
+        decision = row.decisions.select_related("event__detail").filter(ends=True).first()
         return {
             "title": row.title,
             "subject_template": subject.template,
@@ -171,6 +218,9 @@ class ApprovalRequestAdmin(DeskAdmin):
             "decision_trail": trail_url(actor=decision.actor_key) if decision else "",
             "proposer_trail": trail_url(actor=row.proposed_by_key),
             "events": events,
+            "standing_approvals": row.standing_approvals() if row.approvals_given else [],
+            "claimed": row.is_claimed(timezone.now()),
+            "revisions": list(row.revisions.all()),
             "trail": trail_url(request_id=row.pk),
         }
 
@@ -180,10 +230,15 @@ def _inside_a_sentence(text: str) -> str:
 
 
 def _authority(user) -> str:
-    """The person's own limit, in words."""
-    limits = list(AuthorityLimit.objects.filter(group__user=user).values_list("max_value", flat=True))
+    """The person's own limits, in words, as far as they reach."""
+    limits = limits_of(user)
     if not limits:
         return "You have no limit of authority: you may decide nothing that has a value."
-    if None in limits:
-        return "You may decide without limit."
-    return f"You may decide up to {max(limits):,.0f}, inclusive."
+    return " ".join(dict.fromkeys(_told(limit) for limit in limits))
+
+
+def _told(limit: Limit) -> str:
+    words = sorted(limit.tiers) + sorted(limit.actions) + sorted(limit.segments)
+    reach = "without limit" if limit.max_value is None else f"up to {limit.max_value:,.0f}, inclusive"
+    only = f", only {', '.join(words)}" if words else ""
+    return f"You may decide {reach}{only}."

@@ -1,14 +1,17 @@
 """Reading what was done: the trail, the decisions, the limits of authority. None of it is changed here."""
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
+from django.http import StreamingHttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from approvals import chain
 from approvals.addresses import request_url, trail_url
 from approvals.admin.filters import known_values
 from approvals.desk import DeskAdmin, column
-from approvals.models import AuditEvent, AuthorityLimit, Decision, user_key
+from approvals.models import AuditEvent, Decision, user_key
 from approvals.rules import Authority, Verdict
 from approvals.templatetags.desk import ago, chip, moment
 
@@ -88,6 +91,24 @@ class AuditEventAdmin(DeskAdmin):
             return queryset.filter(request_id=int(term[1:])), False
         return queryset.filter(Q(concerning=term) | Q(actor_key=term)), False
 
+    def own_urls(self, address):
+        return [address("export/", self.export_view, "export")]
+
+    def export_view(self, request):
+        """The trail, narrowed down as the list is, as JSON Lines; streamed."""
+        if not request.user.has_perm(TRAIL_PERMISSION):
+            raise PermissionDenied
+        events = self.get_queryset(request)
+        for name in ("actor_key", "concerning", "request_id"):
+            if value := request.GET.get(name):
+                if name == "request_id" and not value.isdecimal():
+                    events = events.none()
+                else:
+                    events = events.filter(**{name: value})
+        answer = StreamingHttpResponse(chain.lines(events), content_type="application/jsonl")
+        answer["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
+        return answer
+
     def list_page(self, request, refused=None, **extra):
         actor = request.GET.get("actor_key", "")
         newest = self.get_queryset(request).filter(actor_key=actor).select_related("detail").first()
@@ -162,17 +183,3 @@ class DecisionAdmin(DeskAdmin):
         if not request.user.has_perm(TRAIL_PERMISSION):
             return self.list_display
         return tuple(BY_LINKED if shown is BY else shown for shown in self.list_display)
-
-
-@admin.register(AuthorityLimit)
-class AuthorityLimitAdmin(DeskAdmin):
-    list_display = (
-        column("Group", lambda row: row.group),
-        column(
-            "Up to, inclusive",
-            lambda row: "Without limit" if row.max_value is None else f"{row.max_value:,.0f}",
-        ),
-    )
-    list_display_links = None
-    list_select_related = ("group",)
-    empty_state = "No group has authority: nobody can decide anything that has a value."

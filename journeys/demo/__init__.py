@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals.audit import Event, record, through_door
-from approvals.models import AuditEvent
+from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rules import Refusal, Verdict
 from approvals.services import decide
 from journeys.demo import people, sample
@@ -20,11 +20,16 @@ from journeys.demo.past import DOOR, SEEDER, Past
 from journeys.demo.portfolio import Portfolio
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
 from journeys.models import Customer, PipelineRun
-from journeys.services import switches
+from journeys.services import policies, switches
 from journeys.services.proposals import testing_refusal
 
 WORD = "portfolio.seeded"
 TODAY = "today"
+POLICY = "demo"
+# Nothing goes out in the past, so that there is nothing to wait for; and as every password takes a third of a
+# second to check, it takes two people for the biggest accounts only.
+PAST = {"clocks": {"grace_seconds": 0}, "quorum": {"account_value": 300_000.0}}
+PRESENT = {"clocks": {"grace_seconds": 15}}
 
 
 class NotHere(Refusal):
@@ -56,6 +61,8 @@ def seed(
         users = people.make()
         today = timezone.now().astimezone(UTC).date()
         past = Past(Portfolio(customers, seed, today), users, made)
+        if weeks:
+            _put_in_force(users, PAST, "For the past, which is recorded and not sent.")
         for week in range(weeks, 0, -1):
             on_progress(f"week {weeks - week + 1} of {weeks}")
             past.live_through(today - timedelta(days=7 * week))
@@ -65,6 +72,7 @@ def seed(
         past.hold()
         for records in sample.records(today):
             past.take(records)
+        _put_in_force(users, PRESENT, "In a demonstration nobody waits ten minutes.")
         _go_live(users, made)
         _record(made)
     return made
@@ -97,6 +105,23 @@ def _which() -> str:
     return f" (this one is the file {database['NAME']})" if database["ENGINE"].endswith("sqlite3") else ""
 
 
+def _put_in_force(users: dict, document: dict, reason: str) -> None:
+    """The policy `demo`: the published one but for what is in the document."""
+    policy = policies.add_policy(name=POLICY, document=document, created_by="manager")
+    request = policies.propose_activation(policy=policy, user=users["manager"], reason=reason, door=DOOR)
+    _confirm(request, users["manager2"])
+
+
+def _confirm(request: ApprovalRequest, user) -> None:
+    decide(
+        request_id=request.pk,
+        verdict=Verdict.APPROVED,
+        fingerprint=request.fingerprint,
+        user=user,
+        door=DOOR,
+    )
+
+
 def _go_live(users: dict, made: Seeded) -> None:
     """Two people, as always. Not where anything could leave this machine."""
     if refusal := testing_refusal():
@@ -109,13 +134,7 @@ def _go_live(users: dict, made: Seeded) -> None:
         reason="So that what is approved in the demo is carried out; mail goes to files.",
         door=DOOR,
     )
-    decide(
-        request_id=request.pk,
-        verdict=Verdict.APPROVED,
-        fingerprint=request.fingerprint,
-        user=users["manager"],
-        door=DOOR,
-    )
+    _confirm(request, users["manager"])
     made.execution = ExecutionMode.LIVE.value
 
 

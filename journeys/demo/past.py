@@ -15,7 +15,7 @@ from approvals.rules import Actor, Refusal, Verdict
 from journeys import pipeline
 from journeys.demo import words
 from journeys.demo.made import Seeded
-from journeys.demo.people import DECIDERS
+from journeys.demo.people import APPROVERS, MANAGERS, logins
 from journeys.demo.portfolio import Portfolio
 from journeys.demo.stories import Mood
 from journeys.domain.vocabulary import Channel, InterventionStatus, OutcomeKind
@@ -52,6 +52,7 @@ class Past:
 
     def __init__(self, portfolio: Portfolio, users: dict, made: Seeded):
         self.portfolio, self.users, self.made = portfolio, users, made
+        self._passwords = logins()
         self._known_until: date | None = None
 
     def live_through(self, as_of: date) -> None:
@@ -107,27 +108,36 @@ class Past:
         for request in pending:
             random = self.portfolio.random(request.concerning, as_of, "decision")
             rejected = random.random() < _REJECTED
-            gate.decide(
-                request_id=request.pk,
-                verdict=Verdict.REJECTED if rejected else Verdict.APPROVED,
-                fingerprint=request.fingerprint,
-                user=self._decider(request, random),
-                reason=random.choice(words.WHY_REJECTED if rejected else words.WHY_APPROVED),
-                door=DOOR,
-            )
+            if rejected:
+                category, reason = random.choice(words.WHY_REJECTED)
+            else:
+                told = words.WHY_APPROVED_HIGH if request.heightened else words.WHY_APPROVED
+                category, reason = "", random.choice(told)
+            for user in self._deciders(request, random)[: 1 if rejected else request.people_needed]:
+                gate.decide(
+                    request_id=request.pk,
+                    verdict=Verdict.REJECTED if rejected else Verdict.APPROVED,
+                    fingerprint=request.fingerprint,
+                    user=user,
+                    reason=reason,
+                    category=category,
+                    password=self._passwords[user.get_username()] if request.heightened else None,
+                    door=DOOR,
+                )
             self.made.decided_by_people += 1
             self.made.rejected += rejected
 
-    def _decider(self, request: ApprovalRequest, random: Random):
-        """One of those who may decide this request; the manager only where it is beyond the others."""
-        *approvers, manager = (self.users[name] for name in DECIDERS)
-        for user in random.sample(approvers, len(approvers)):
-            try:
-                gate.check_may_decide(request, user)
-            except Refusal:
-                continue
-            return user
-        return manager
+    def _deciders(self, request: ApprovalRequest, random: Random) -> list:
+        """Those who may decide this request: the approvers first, in any order, then the managers."""
+        users = [self.users[name] for name in random.sample(APPROVERS, len(APPROVERS)) + list(MANAGERS)]
+        return [user for user in users if self._may_decide(request, user)]
+
+    def _may_decide(self, request: ApprovalRequest, user) -> bool:
+        try:
+            gate.check_may_decide(request, user)
+        except Refusal:
+            return False
+        return True
 
     def _carry_out(self) -> None:
         approved = Intervention.objects.filter(status=InterventionStatus.APPROVED)

@@ -26,9 +26,11 @@ PEOPLE = (
     Person("approver", "Approvers", "approves and rejects up to 100,000, proposes by hand"),
     Person("approver2", "Approvers", "the same: nobody decides what they proposed themselves"),
     Person("manager", "Managers", "decides without limit, confirms policies and that execution starts"),
+    Person("manager2", "Managers", "the same: from 100,000 up it takes two"),
     Person("auditor", "Auditors", "reads everything, the trail too; changes nothing"),
 )
-DECIDERS = ("approver", "approver2", "manager")
+APPROVERS = ("approver", "approver2")
+MANAGERS = ("manager", "manager2")
 
 
 class NoLogins(Refusal):

@@ -1,5 +1,6 @@
 """The words that the demo's names and reasons are made of. All names are invented."""
 
+from approvals.rules import RejectionCategory as Category
 from journeys.domain.vocabulary import Segment
 
 PLACES = (
@@ -31,24 +32,27 @@ TRADES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 MAILBOXES = ("accounts", "hello", "office", "operations", "platform", "success", "systems", "team")
 
-WHY_APPROVED = (
-    "",
-    "",
-    "",
+# Where it is asked for, an approval has a reason; else only some have.
+WHY_APPROVED_HIGH = (
     "Agreed with the account's owner.",
     "Fits what we heard on the last call.",
     "Go ahead; the pattern is clear.",
     "Worth doing before the review.",
 )
+WHY_APPROVED = ("", "", "", *WHY_APPROVED_HIGH)
+# What was wrong, and the reason that was given.
 WHY_REJECTED = (
-    "The owner spoke with them yesterday; another contact now would be one too many.",
-    "Known outage on our side; support has already written to everybody concerned.",
-    "Their office is closed this fortnight. Nothing will be read.",
-    "The drop is seasonal for this customer, as it was last year.",
-    "Two of the signals stem from one ticket that was opened twice.",
-    "They asked us to deal with their consultant until the migration is over.",
-    "A visit is planned for next week; it will be raised there.",
-    "The text does not fit this customer; a call by the owner is better.",
+    (Category.BAD_TIMING, "The owner spoke with them yesterday; another contact now would be one too many."),
+    (
+        Category.ALREADY_HANDLED,
+        "Known outage on our side; support has already written to everybody concerned.",
+    ),
+    (Category.BAD_TIMING, "Their office is closed this fortnight. Nothing will be read."),
+    (Category.POLICY_TOO_EAGER, "The drop is seasonal for this customer, as it was last year."),
+    (Category.EVIDENCE_WRONG, "Two of the signals stem from one ticket that was opened twice."),
+    (Category.BAD_TIMING, "They asked us to deal with their consultant until the migration is over."),
+    (Category.ALREADY_HANDLED, "A visit is planned for next week; it will be raised there."),
+    (Category.WRONG_ACTION, "The text does not fit this customer; a call by the owner is better."),
 )
 
 

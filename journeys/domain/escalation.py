@@ -33,6 +33,8 @@ def person_reasons(
         reasons.append(PersonReason.CONFIDENCE_HIGH)
     if unknown_values(stage, segment, account_value, policy) or not has_playbook(stage, policy):
         reasons.append(PersonReason.UNKNOWN_VALUE)
+    if plan.action is not None and policy.actions[plan.action].sensitive:
+        reasons.append(PersonReason.SENSITIVE)
     return tuple(reasons)
 
 

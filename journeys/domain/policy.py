@@ -13,11 +13,13 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from .policy_sections import (
     ActionPolicy,
     AuthorityPolicy,
+    BulkPolicy,
     ClocksPolicy,
     EscalationPolicy,
     ExecutionPolicy,
     JourneyPolicy,
     PlanningPolicy,
+    QuorumPolicy,
     RiskPolicy,
     Section,
     SignalsPolicy,
@@ -49,6 +51,8 @@ class PolicyDocument(Section):
     )
     escalation: EscalationPolicy = Field(EscalationPolicy(), description="When a person must decide")
     authority: AuthorityPolicy = Field(AuthorityPolicy(), description="What the policy may decide alone")
+    quorum: QuorumPolicy = Field(QuorumPolicy(), description="When it takes more than one person")
+    bulk: BulkPolicy = Field(BulkPolicy(), description="What may be approved several at once")
     suppression: SuppressionPolicy = Field(SuppressionPolicy(), description="Never twice, and not too often")
     clocks: ClocksPolicy = Field(ClocksPolicy(), description="Deadlines and the working calendar")
     execution: ExecutionPolicy = Field(ExecutionPolicy(), description="Attempts at carrying out")
@@ -69,6 +73,14 @@ class PolicyDocument(Section):
         if unknown:
             raise ValueError("; ".join(unknown))
         return planning
+
+    @field_validator("quorum")
+    @classmethod
+    def a_quorum_is_of_people(cls, quorum: QuorumPolicy, info: ValidationInfo) -> QuorumPolicy:
+        escalation = info.data.get("escalation")
+        if escalation is not None and quorum.account_value < escalation.account_value:
+            raise ValueError("account_value is below escalation.account_value, where no person decides yet")
+        return quorum
 
 
 PUBLISHED = PolicyDocument()

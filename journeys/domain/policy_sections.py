@@ -333,6 +333,26 @@ class AuthorityPolicy(Section):
         25,
         description="At most this many automatic approvals a run, where testing allows them at all",
     )
+    review_share: Share = Field(
+        0.05, description="Share of what the policy decided alone that people look at afterwards"
+    )
+
+
+class QuorumPolicy(Section):
+    account_value: Amount = Field(
+        100_000.0,
+        description="From this account value a year on it takes more people, a reason, and the password",
+    )
+    people: Annotated[int, Field(ge=1, le=5)] = Field(
+        2, description="So many different people must approve then, and for every sensitive action"
+    )
+
+
+class BulkPolicy(Section):
+    below_account_value: Amount | None = Field(
+        None, description="Below this account value several may be approved at once; without it never"
+    )
+    tiers: tuple[Tier, ...] = Field((Tier.LOW,), description="and only of these risk tiers")
 
 
 class SuppressionPolicy(Section):
@@ -361,6 +381,13 @@ class ClocksPolicy(Section):
         2.0, description="An undecided request expires at this many times its deadline"
     )
     expiry_at_least_hours: Hours = Field(72, description="but never before this many hours")
+    reminder_share: Share = Field(
+        0.75, description="A reminder is due once this share of the time to decide has passed"
+    )
+    grace_seconds: Count = Field(
+        600,
+        description="What goes to a customer waits this many seconds after its approval, to be revoked",
+    )
     execute_by_hours: Hours = Field(
         48, description="An approval expires unless it is carried out in this many hours"
     )

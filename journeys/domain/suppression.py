@@ -17,11 +17,12 @@ class Situation(NamedTuple):
 
 
 class OpenIntervention(NamedTuple):
-    """The customer's one open intervention: pending, approved, executing or unknown."""
+    """The customer's one open intervention: pending, approved, executing or unknown. `of_a_person`: somebody
+    proposed or changed it."""
 
     status: str
     action: str
-    proposed_by_person: bool
+    of_a_person: bool
 
 
 class PastAction(NamedTuple):
@@ -115,10 +116,10 @@ def _under_way(action: str, open_one: OpenIntervention | None) -> Suppression | 
         return Suppression(
             SuppressionReason.ALREADY_PENDING, f"{label(action)} already waits for a decision."
         )
-    if open_one.proposed_by_person:
+    if open_one.of_a_person:
         return Suppression(
             SuppressionReason.PERSON_PENDING,
-            f"{label(open_one.action)}, which a person proposed, waits for a decision; "
+            f"{label(open_one.action)}, which a person proposed or changed, waits for a decision; "
             f"asked again once it is decided.",
         )
     return None

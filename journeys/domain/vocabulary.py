@@ -115,6 +115,7 @@ class PersonReason(StrEnum):
     VALUE_HIGH = "value_high"
     CONFIDENCE_HIGH = "confidence_high"
     UNKNOWN_VALUE = "unknown_value"
+    SENSITIVE = "sensitive"
     POLICY_CAP = "policy_cap"
     BY_HAND = "by_hand"
 
@@ -276,6 +277,7 @@ LABELS: dict[str, str] = {
     "urgency_high": "The urgency is high",
     "value_high": "The account is large",
     "confidence_high": "The confidence is high",
+    "sensitive": "The action is marked as sensitive",
     "policy_cap": "More than the policy may decide alone",
     "by_hand": "Proposed by hand",
     # why not

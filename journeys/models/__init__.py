@@ -1,7 +1,7 @@
 from journeys.models.customers import Customer, JourneyState, Signal
 from journeys.models.interventions import Execution, ExecutionSwitch, Intervention, Outcome
 from journeys.models.policies import Policy
-from journeys.models.runs import Assessment, Finding, Heartbeat, PipelineRun
+from journeys.models.runs import Assessment, Finding, Heartbeat, InvariantCheck, PipelineRun
 
 __all__ = [
     "Assessment",
@@ -11,6 +11,7 @@ __all__ = [
     "Finding",
     "Heartbeat",
     "Intervention",
+    "InvariantCheck",
     "JourneyState",
     "Outcome",
     "PipelineRun",

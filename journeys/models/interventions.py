@@ -50,7 +50,7 @@ class InterventionQuerySet(models.QuerySet):
 
     def due(self, now: datetime):
         """Approved and not waiting for a later attempt."""
-        waiting = Q(execution__retry_at__gt=now)
+        waiting = Q(execution__retry_at__gt=now) | Q(not_before__gt=now)
         return self.filter(status=InterventionStatus.APPROVED).exclude(waiting)
 
 
@@ -81,6 +81,8 @@ class Intervention(models.Model):
     evaluation_latency_ms = models.FloatField("evaluation, ms", null=True, blank=True)
     as_of = models.DateField("as of")
     generated_at = models.DateTimeField(default=timezone.now)
+    edited = models.BooleanField("changed by a person", default=False)
+    not_before = models.DateTimeField("carried out from", null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
     objects = InterventionQuerySet.as_manager()

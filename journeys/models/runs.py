@@ -162,3 +162,23 @@ class Heartbeat(models.Model):
 
     def __str__(self):
         return f"{self.name}, {self.beat_at:%d %b %H:%M:%S}"
+
+
+class InvariantCheck(models.Model):
+    """The last look at what must always hold: one row. `breaches` are [invariant, row] pairs."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    checked_at = models.DateTimeField()
+    breaches = models.JSONField(default=list)
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self):
+        return (
+            f"{self.checked_at:%d %b %H:%M} UTC: {'all holds' if self.ok else f'{len(self.breaches)} broken'}"
+        )
+
+    @property
+    def ok(self) -> bool:
+        return not self.breaches

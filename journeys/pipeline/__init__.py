@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, date
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -29,6 +30,7 @@ RANGE_ATTEMPTS = 3
 # run's status then says that it is under way.
 RUN_TIMEOUT = 6 * 3600
 
+WORKER = Actor(key="machine:worker", name="the worker", door="worker")
 SCHEDULE = Actor(key="machine:schedule", name="the daily schedule", door="schedule")
 
 
@@ -71,6 +73,7 @@ def plan_run(
         raise BadScope(f"There is no customer {customer_id!r}.")
     if not customer_id and not Customer.objects.exists():
         raise BadScope("There are no customers at all: load some first, for example by `loaddata sample`.")
+    auto_approve_for_testing = auto_approve_for_testing or settings.AUTO_APPROVE_FOR_TESTING
     if auto_approve_for_testing and (refusal := testing_refusal()):
         raise Refusal(refusal)
     return PipelineRun(
@@ -167,6 +170,15 @@ def run_daily() -> None:
         run(plan_run(policy=in_force(), actor=SCHEDULE))
     except (BadScope, RunUnderWay) as refusal:
         log.warning("No daily run: %s", refusal)
+
+
+def reconsider(intervention_id: str) -> None:
+    """Look at a customer anew, whose approved intervention may no longer be carried out: on the
+    intervention's own calendar, and never ahead of today."""
+    intervention = Intervention.objects.get(pk=intervention_id)
+    now = timezone.now()
+    as_of = min(intervention.calendar_day(now), now.astimezone(UTC).date())
+    run(plan_run(policy=in_force(), actor=WORKER, as_of=as_of, customer_id=intervention.customer_id))
 
 
 def _start(planned: PipelineRun) -> None:

@@ -17,7 +17,7 @@ from journeys import cases, history, reports
 from journeys.cases import Case, NewFinding
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
-from journeys.domain.vocabulary import InterventionStatus, PersonReason, Tier
+from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy
 from journeys.services import findings
 from journeys.services.proposals import Proposal
@@ -73,12 +73,14 @@ class Context:
 
 @dataclass
 class Range:
-    """One range of customers on its way through the steps. `proposals` are written when it is stored."""
+    """One range of customers on its way through the steps. `proposals` are written when it is stored, and
+    what waits for a decision already (`waiting`, by intervention) is brought up to date."""
 
     cases: list[Case]
     past: dict[str, history.Past]
     started: float = field(default_factory=time.perf_counter)
     proposals: list[Proposal] = field(default_factory=list)
+    waiting: dict[str, Case] = field(default_factory=dict)
     by_policy: int = 0
     auto_approved: int = 0
 
@@ -86,6 +88,8 @@ class Range:
     def assessed(self) -> list[Case]:
         return cases.assessed(self.cases)
 
+
+_WAITING = (SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
 
 # The steps over a range. Each fills its part of the cases and counts what went in and came out.
 
@@ -138,9 +142,13 @@ def intervention_planning(context: Context, batch: Range, progress: Progress) ->
 
 def human_escalation(context: Context, batch: Range, progress: Progress) -> None:
     for case in batch.assessed:
-        if case.plan.action is None or case.suppression is not None:
+        if case.plan.action is None:
             continue
         cases.weigh_escalation(case, context.rules)
+        if case.suppression is not None:
+            if case.suppression.reason in _WAITING:
+                batch.waiting[batch.past[case.customer.customer_id].open_id] = case
+            continue
         authority, reasons = _authority(context, batch, case.person_reasons)
         case.person_reasons = reasons
         past = batch.past.get(case.customer.customer_id, history.NOTHING)

@@ -11,7 +11,13 @@ from journeys.domain.vocabulary import Disposition, FindingKind
 from journeys.models import Assessment, Intervention, JourneyState, PipelineRun, Signal
 from journeys.pipeline.steps import Context, Range
 from journeys.services import findings
-from journeys.services.proposals import Proposal, draft, open_proposals, status_in_run
+from journeys.services.proposals import (
+    Proposal,
+    draft,
+    open_proposals,
+    refresh_pending,
+    status_in_run,
+)
 
 
 def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
@@ -30,6 +36,8 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         context.note(found)
         for start in range(0, len(unchecked), 500):
             JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
+        if batch.waiting:
+            refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
         opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
     return {intervention.customer_id: intervention for intervention in opened}
 

@@ -8,12 +8,23 @@ from django.utils import timezone
 
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest
-from approvals.rules import Actor, Refusal, Stale, Status, WorkingHours, fingerprint, working_deadline
+from approvals.rules import (
+    Actor,
+    NotAuthorised,
+    Refusal,
+    Stale,
+    Status,
+    WorkingHours,
+    fingerprint,
+    working_deadline,
+)
 from approvals.services import NewRequest, Terms, actor_of, mark_used, open_requests
 from journeys.domain.policy import PUBLISHED, PolicyDocument, load
+from journeys.domain.vocabulary import Tier
 from journeys.models import Policy
 
 KIND = "policy_activation"
+ACTIVATE = "journeys.activate_policy"
 
 
 class NoSuchPolicy(Refusal):
@@ -64,6 +75,8 @@ def add_policy(*, name: str, document: dict, created_by: str) -> Policy:
 
 def propose_activation(*, policy: Policy, user, reason: str, door: str, address: str = "") -> ApprovalRequest:
     """Ask a second person to put this policy in force. Raises Refusal where it is already."""
+    if not (user.is_active and (user.has_perm("journeys.add_policy") or user.has_perm(ACTIVATE))):
+        raise NotAuthorised("You have no permission to ask for another policy.")
     if policy.active:
         raise Refusal(f"{policy} is in force already.")
     current = in_force()
@@ -80,7 +93,7 @@ def propose_activation(*, policy: Policy, user, reason: str, door: str, address:
                     "replaces": str(current),
                 },
                 evidence={"reason": reason},
-                terms=change_terms("journeys.activate_policy", current.rules, timezone.now()),
+                terms=change_terms(ACTIVATE, current.rules, timezone.now()),
                 policy=str(current),
             )
         ],
@@ -119,23 +132,20 @@ def on_activation_end(request: ApprovalRequest, actor: Actor) -> None:
 
 def change_terms(permission: str, rules: PolicyDocument, now: datetime) -> Terms:
     """Terms of a request about the product itself: any second person with the permission."""
-    due, expires = deadlines(rules, "medium", now)
-    return Terms(
-        permission=permission,
-        needs_limit=False,
-        decision_due_at=due,
-        expires_at=expires,
-        execute_within_hours=rules.clocks.execute_by_hours,
-    )
+    return Terms(permission=permission, needs_limit=False, **clocks_of(rules, Tier.MEDIUM, now))
 
 
-def deadlines(rules: PolicyDocument, urgency: str, now: datetime) -> tuple[datetime, datetime]:
-    """When a decision is due, in working hours by urgency, and when the request expires."""
-    clocks = rules.clocks
-    hours, calendar = clocks.decide_within_working_hours[urgency], working_hours(rules)
-    expires = working_deadline(now, clocks.expiry_factor * hours, calendar)
+def clocks_of(rules: PolicyDocument, urgency: str, now: datetime) -> dict:
+    """The clocks of a request, as arguments of Terms: by working hours, from the urgency."""
+    clocks, calendar = rules.clocks, working_hours(rules)
+    hours = clocks.decide_within_working_hours[urgency]
     at_least = now + timedelta(hours=clocks.expiry_at_least_hours)
-    return working_deadline(now, hours, calendar), max(expires, at_least)
+    return {
+        "remind_at": working_deadline(now, clocks.reminder_share * hours, calendar),
+        "decision_due_at": working_deadline(now, hours, calendar),
+        "expires_at": max(working_deadline(now, clocks.expiry_factor * hours, calendar), at_least),
+        "execute_within_hours": clocks.execute_by_hours,
+    }
 
 
 def working_hours(rules: PolicyDocument) -> WorkingHours:

@@ -195,7 +195,11 @@ def test_the_published_figures():
         "max_per_run": 100,
         "as_of_within_days": 2,
         "auto_approval_for_testing": 25,
+        "review_share": 0.05,
     }
+    assert PUBLISHED.quorum.model_dump() == {"account_value": 100_000, "people": 2}
+    assert PUBLISHED.bulk.model_dump() == {"below_account_value": None, "tiers": ("low",)}
+    assert (PUBLISHED.clocks.reminder_share, PUBLISHED.clocks.grace_seconds) == (0.75, 600)
     assert PUBLISHED.suppression.model_dump() == {"cool_down_days": 14, "contact_cap_days": 7}
     assert PUBLISHED.clocks.decide_within_working_hours == {"high": 4, "medium": 24, "low": 72}
     assert PUBLISHED.execution.max_attempts == 5

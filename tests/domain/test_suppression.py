@@ -167,7 +167,7 @@ def test_the_latest_of_several_counts_for_the_cool_down():
         (opened("pending"), "Usage review check-in already waits for a decision."),
         (
             opened("pending", OTHER, True),
-            "Engagement check-in, which a person proposed, waits for a decision; "
+            "Engagement check-in, which a person proposed or changed, waits for a decision; "
             "asked again once it is decided.",
         ),
         (

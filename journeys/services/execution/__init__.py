@@ -9,7 +9,7 @@ from journeys.services.execution.endings import (
     overdue_tasks,
     stuck,
 )
-from journeys.services.execution.worker import WORKER, execute, execute_due
+from journeys.services.execution.worker import WORKER, execute, execute_due, give_up_overdue
 
 __all__ = [
     "STUCK_AFTER",
@@ -20,6 +20,7 @@ __all__ = [
     "execute",
     "execute_due",
     "finish_task",
+    "give_up_overdue",
     "overdue_tasks",
     "stuck",
 ]

@@ -15,10 +15,18 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from approvals.audit import record
 from approvals.models import ApprovalRequest
-from approvals.rules import Actor, AlreadyDecided, IllegalMove, NoStandingApproval, working_deadline
+from approvals.rules import (
+    Actor,
+    AlreadyDecided,
+    IllegalMove,
+    NoStandingApproval,
+    Status,
+    working_deadline,
+)
 from approvals.services import lapse, use_approval
 from journeys import standing
 from journeys.domain.policy import PolicyDocument
@@ -107,6 +115,20 @@ def execute_due(*, at_most: int = 500) -> int:
     if broken:
         raise ExceptionGroup("Some interventions could not be carried out", broken)
     return begun
+
+
+def give_up_overdue(*, now: datetime | None = None, at_most: int = 500) -> int:
+    """End what waits for its next attempt past the time of its approval; returns how many. `execute_due`
+    leaves out what a switch holds back: that would stand as approved for as long as it does."""
+    now = now or timezone.now()
+    waiting = Execution.objects.filter(status=ExecutionStatus.RETRYING).values("intervention_id")
+    late = ApprovalRequest.objects.filter(
+        kind=KIND, status=Status.APPROVED, execute_by__lte=now, subject_key__in=waiting
+    )
+    return sum(
+        _give_up(request.subject_key, request, "The approval is past its time.", now)
+        for request in late[:at_most]
+    )
 
 
 @transaction.atomic(durable=True)
@@ -280,7 +302,10 @@ def _lapse(intervention_id: str, reason: str) -> None:
     request = approved_request(intervention_id)
     if request is not None:
         try:
-            lapse(request.pk, actor=WORKER, reason=reason)
+            with transaction.atomic():
+                lapse(request.pk, actor=WORKER, reason=reason)
+                # What moved may call for something else: a task looks at the customer anew.
+                async_task("journeys.tasks.reconsider", intervention_id)
         except (AlreadyDecided, IllegalMove):
             log.info("Intervention %s was ended by somebody else meanwhile.", intervention_id)
 
@@ -300,11 +325,12 @@ def _end_without_approval(intervention_id: str, refusal: NoStandingApproval, now
         _give_up(intervention_id, request, str(refusal), now)
 
 
-def _give_up(intervention_id: str, request: ApprovalRequest, reason: str, now: datetime) -> None:
+def _give_up(intervention_id: str, request: ApprovalRequest, reason: str, now: datetime) -> bool:
+    """Whether it waited, and nobody else ended it at this moment."""
     waiting = Execution.objects.filter(intervention_id=intervention_id, status=ExecutionStatus.RETRYING)
     execution = waiting.select_related("intervention").first()
     if execution is None or execution.intervention.status != InterventionStatus.APPROVED:
-        return
+        return False
     try:
         with transaction.atomic():
             move(
@@ -320,3 +346,5 @@ def _give_up(intervention_id: str, request: ApprovalRequest, reason: str, now: d
             )
     except AlreadyDecided:
         log.info("Intervention %s was ended by somebody else meanwhile.", intervention_id)
+        return False
+    return True

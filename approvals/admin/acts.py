@@ -1,0 +1,296 @@
+"""What can be done with a request beside deciding it: each act is one call of a service."""
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from approvals import services
+from approvals.desk import Act, DeskForm, NoteForm, who
+from approvals.models import ApprovalRequest, Decision, user_key
+from approvals.rules import Refusal, Status
+from approvals.services.people import Deciders
+from approvals.subjects import subject_of
+
+
+class SeenForm(DeskForm):
+    """`fingerprint` is of what the page showed."""
+
+    fingerprint = forms.CharField(widget=forms.HiddenInput)
+
+
+class ReasonForm(DeskForm):
+    reason = forms.CharField(max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class SeenNoteForm(SeenForm):
+    note = forms.CharField(max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+def _pending(row: ApprovalRequest) -> bool:
+    return row.status == Status.PENDING and row.expires_at > timezone.now()
+
+
+def may_decide(request, row: ApprovalRequest) -> bool:
+    if not _pending(row):
+        return False
+    try:
+        services.check_may_decide(row, request.user)
+    except Refusal:
+        return False
+    return True
+
+
+def _is_mine(request, row: ApprovalRequest) -> bool:
+    return row.is_claimed(timezone.now()) and row.claimed_by_key == user_key(request.user)
+
+
+def _is_anothers(request, row: ApprovalRequest) -> bool:
+    return row.is_claimed(timezone.now()) and row.claimed_by_key != user_key(request.user)
+
+
+# -- changing what is asked for
+
+
+def _change_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
+    fields = {}
+    for part in subject_of(row.kind).changeable(row):
+        now = row.payload.get(part.name, "")
+        common = {"label": part.label, "required": False, "initial": now, "help_text": part.hint}
+        if part.choices:
+            fields[part.name] = forms.ChoiceField(choices=part.choices, **common)
+        elif part.long:
+            fields[part.name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 8}), **common)
+        else:
+            fields[part.name] = forms.CharField(**common)
+    return fields
+
+
+def _changes(row: ApprovalRequest, data: dict) -> dict:
+    """What was typed, where it is something else than what stands there. Browsers send line ends as CR LF."""
+    names = [part.name for part in subject_of(row.kind).changeable(row)]
+    typed = {name: data.get(name, "").replace("\r\n", "\n") for name in names}
+    return {name: text for name, text in typed.items() if text != row.payload.get(name, "")}
+
+
+def _change(request, row: ApprovalRequest, data: dict) -> str:
+    services.change(
+        request_id=row.pk,
+        fingerprint=data["fingerprint"],
+        changes=_changes(row, data),
+        reason=data["note"],
+        **who(request),
+    )
+    return f"Changed; somebody else has to decide it now: {row.title}."
+
+
+def _ask(request, row: ApprovalRequest, data: dict) -> str:
+    services.ask_for_changes(
+        request_id=row.pk, fingerprint=data["fingerprint"], note=data["note"], **who(request)
+    )
+    return f"Sent back for changes: {row.title}."
+
+
+def _may_revise(request, row: ApprovalRequest) -> bool:
+    return _pending(row) and row.returned_at is not None and services.may_revise(row, request.user)
+
+
+def _revise(request, row: ApprovalRequest, data: dict) -> str:
+    services.revise(
+        request_id=row.pk,
+        fingerprint=data["fingerprint"],
+        changes=_changes(row, data),
+        note=data["note"],
+        **who(request),
+    )
+    return f"Answered; it waits for a decision again: {row.title}."
+
+
+# -- reviewing
+
+
+def _claim(request, row: ApprovalRequest, data: dict) -> str:
+    services.claim(request_id=row.pk, **who(request))
+    return "You are reviewing this for 15 minutes; others see it."
+
+
+def _release(request, row: ApprovalRequest, data: dict) -> str:
+    services.release(request_id=row.pk, **who(request))
+    return "You are not reviewing this any more."
+
+
+def _colleagues(request, row: ApprovalRequest) -> dict[str, forms.Field]:
+    others = [user for user in Deciders().of(row) if user.pk != request.user.pk]
+    names = [(user.get_username(), user.get_full_name() or user.get_username()) for user in others]
+    return {"to": forms.ChoiceField(label="To", choices=[("", "–"), *names])}
+
+
+def _hand_on(request, row: ApprovalRequest, data: dict) -> str:
+    to = get_user_model().objects.get_by_natural_key(data["to"])
+    services.hand_on(request_id=row.pk, to=to, **who(request))
+    return f"{data['to']} is reviewing this now."
+
+
+def _take_over(request, row: ApprovalRequest, data: dict) -> str:
+    services.take_over(request_id=row.pk, note=data["note"], **who(request))
+    return "You are reviewing this now."
+
+
+# -- taking an approval back
+
+
+def _may_revoke(request, row: ApprovalRequest) -> bool:
+    return row.status == Status.APPROVED and row.used_at is None and services.may_revoke(row, request.user)
+
+
+def _revoke(request, row: ApprovalRequest, data: dict) -> str:
+    services.revoke(request_id=row.pk, reason=data["reason"], **who(request))
+    return f"Revoked: {row.title}."
+
+
+def _seen(request, row: ApprovalRequest) -> dict:
+    return {"fingerprint": row.fingerprint}
+
+
+ACTS = (
+    Act(
+        name="approve-with-changes",
+        title="Approve with changes",
+        button="Change, and leave it to somebody else",
+        explanation="What you change, somebody else has to decide. The old wording is kept beside it.",
+        form=SeenNoteForm,
+        fields=_change_fields,
+        initial=_seen,
+        perform=_change,
+        offered=lambda request, row: bool(subject_of(row.kind).changeable(row)) and may_decide(request, row),
+        folded=True,
+    ),
+    Act(
+        name="ask-for-changes",
+        title="Ask for changes",
+        button="Send it back",
+        explanation="It goes back to whoever proposed it, with your note.",
+        form=SeenNoteForm,
+        initial=_seen,
+        perform=_ask,
+        offered=may_decide,
+        folded=True,
+    ),
+    Act(
+        name="revise",
+        title="Changes were asked for",
+        button="Answer",
+        explanation="Change it, or say why it should stay as it is.",
+        form=SeenNoteForm,
+        fields=_change_fields,
+        initial=_seen,
+        perform=_revise,
+        offered=_may_revise,
+    ),
+    Act(
+        name="claim",
+        title="Review it",
+        button="I am reviewing this",
+        explanation="Others see it for 15 minutes. It keeps nobody from deciding.",
+        form=DeskForm,
+        perform=_claim,
+        offered=lambda request, row: (
+            may_decide(request, row) and not _is_mine(request, row) and not _is_anothers(request, row)
+        ),
+        folded=True,
+    ),
+    Act(
+        name="release",
+        title="You are reviewing this",
+        button="Stop reviewing",
+        form=DeskForm,
+        perform=_release,
+        offered=lambda request, row: _pending(row) and _is_mine(request, row),
+        folded=True,
+    ),
+    Act(
+        name="hand-on",
+        title="Hand it on",
+        button="Hand on",
+        form=DeskForm,
+        fields=_colleagues,
+        perform=_hand_on,
+        offered=lambda request, row: _pending(row) and _is_mine(request, row),
+        folded=True,
+    ),
+    Act(
+        name="take-over",
+        title="Take it over",
+        button="Take over",
+        form=NoteForm,
+        perform=_take_over,
+        offered=lambda request, row: (
+            may_decide(request, row)
+            and _is_anothers(request, row)
+            and request.user.has_perm("approvals.take_over_approvalrequest")
+        ),
+        folded=True,
+    ),
+    Act(
+        name="revoke",
+        title="Take the approval back",
+        button="Revoke",
+        explanation="Possible until carrying it out has begun.",
+        form=ReasonForm,
+        perform=_revoke,
+        offered=_may_revoke,
+    ),
+)
+
+# -- many at once
+
+REJECT = "reject-several"
+
+
+class RejectSeveralForm(DeskForm):
+    category = forms.ChoiceField(
+        label="What is wrong", choices=[("", "–"), *Decision._meta.get_field("category").choices]
+    )
+    reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+def checkbox(row: ApprovalRequest) -> str:
+    """Belongs to the form of rejecting several, and names what was seen."""
+    if row.status != Status.PENDING:
+        return ""
+    return format_html(
+        '<input type="checkbox" name="selected" value="{}:{}" form="{}" aria-label="Select {}">',
+        row.pk,
+        row.fingerprint,
+        REJECT,
+        row.title,
+    )
+
+
+def _reject_several(request, row: None, data: dict) -> str:
+    seen = []
+    for value in request.POST.getlist("selected"):
+        number, _, fingerprint = value.partition(":")
+        if not number.isdecimal():
+            raise Refusal("That selection is none.")
+        seen.append((int(number), fingerprint))
+    if not seen:
+        raise Refusal("Select the requests in the list first.")
+    answers = services.reject_many(seen, category=data["category"], reason=data["reason"], **who(request))
+    done = sum(answer.result == "done" for answer in answers)
+    others = [f"#{answer.request_id}: {answer.message}" for answer in answers if answer.result != "done"]
+    return " ".join([f"Rejected {done} of {len(answers)}.", *others])
+
+
+REJECT_MANY = Act(
+    name=REJECT,
+    title="Reject several",
+    button="Reject the selected",
+    explanation="Select them in the list, at most 50: one reason for all. Each is decided on its own.",
+    form=RejectSeveralForm,
+    perform=_reject_several,
+    offered=lambda request, row: request.user.has_perm("approvals.decide_approvalrequest"),
+    afterwards=lambda request, row: reverse("admin:approvals_approvalrequest_changelist"),
+    folded=True,
+)

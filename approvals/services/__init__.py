@@ -1,0 +1,71 @@
+"""The only writers of requests and decisions. Each refuses first, then moves the row by compare-and-swap,
+then records; the row's own condition decides who was first."""
+
+from approvals.services.bulk import Answer, TooMany, approve_many, reject_many
+from approvals.services.changing import NothingChanged, ask_for_changes, change, may_revise, revise
+from approvals.services.claims import claim, hand_on, release, take_over
+from approvals.services.clocks import escalate_due, expire_overdue, remind_due, reroute_due
+from approvals.services.deciding import (
+    authorise_by_policy,
+    decide,
+    lapse,
+    mark_used,
+    may_revoke,
+    revoke,
+    supersede,
+    use_approval,
+)
+from approvals.services.opening import Facets, NewRequest, Terms, open_requests, refresh
+from approvals.services.people import (
+    actor_of,
+    check_may_decide,
+    decider_of,
+    delegate,
+    end_delegation,
+    limits_of,
+    permissions_given,
+    principals_of,
+)
+from approvals.services.viewing import note_viewed
+
+__all__ = [
+    "Answer",
+    "Facets",
+    "NewRequest",
+    "NothingChanged",
+    "Terms",
+    "TooMany",
+    "actor_of",
+    "approve_many",
+    "ask_for_changes",
+    "authorise_by_policy",
+    "change",
+    "check_may_decide",
+    "claim",
+    "decide",
+    "decider_of",
+    "delegate",
+    "end_delegation",
+    "escalate_due",
+    "expire_overdue",
+    "hand_on",
+    "lapse",
+    "limits_of",
+    "mark_used",
+    "note_viewed",
+    "may_revise",
+    "may_revoke",
+    "open_requests",
+    "permissions_given",
+    "principals_of",
+    "refresh",
+    "reject_many",
+    "release",
+    "remind_due",
+    "reroute_due",
+    "revise",
+    "revoke",
+    "supersede",
+    "take_over",
+    "use_approval",
+]

@@ -1,0 +1,106 @@
+"""How every request moves: compare-and-swap, tell the subject, record."""
+
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from approvals import rules
+from approvals.audit import Event, record
+from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rules import Actor, Authority, Status
+from approvals.subjects import subject_of
+
+
+def get(request_id: int) -> ApprovalRequest:
+    """Raises NotFound."""
+    try:
+        return ApprovalRequest.objects.get(pk=request_id)
+    except ApprovalRequest.DoesNotExist:
+        raise rules.NotFound(f"There is no request {request_id}.") from None
+
+
+def unmoved(request: ApprovalRequest) -> QuerySet[ApprovalRequest]:
+    """The row, if it still is as it was read: neither decided, nor changed, nor sent back since."""
+    return ApprovalRequest.objects.filter(
+        pk=request.pk,
+        status=request.status,
+        fingerprint=request.fingerprint,
+        returned_at=request.returned_at,
+    )
+
+
+def move(
+    request: ApprovalRequest,
+    after: Status,
+    actor: Actor,
+    reason: str,
+    *,
+    now: datetime,
+    authority: Authority | None = None,
+    execute_by: datetime | None = None,
+    only_if_unused: bool = False,
+) -> AuditEvent:
+    """Zero rows touched: somebody was first, and AlreadyDecided says who.
+
+    Locks are always taken in this order: request, subject's row, head of the audit. So no two transactions
+    can wait for each other.
+    """
+    before = request.status
+    rules.check_move(before, after)
+    untouched = unmoved(request).filter(approvals_given=request.approvals_given)
+    if only_if_unused:
+        untouched = untouched.filter(used_at__isnull=True)
+    given = request.approvals_given + (after == Status.APPROVED)
+    if not untouched.update(status=after, decided_at=now, execute_by=execute_by, approvals_given=given):
+        raise already_decided(get(request.pk))
+    request.status, request.decided_at, request.execute_by = after, now, execute_by
+    request.approvals_given = given
+    subject_of(request.kind).on_end(request, actor)
+    details = {"authority": authority.value} if authority else {}
+    word = f"request.{after}"
+    return record(
+        [event_of(word, request, actor, before=before, after=after, reason=reason, details=details)]
+    )[0]
+
+
+def already_decided(request: ApprovalRequest) -> rules.Refusal:
+    """Who was first, and when; or that it changed meanwhile, where it is still open."""
+    if request.status == Status.PENDING:
+        return rules.Stale(
+            "This request has changed since you opened it. Look at it again before you decide."
+        )
+    last = (
+        AuditEvent.objects.filter(request_id=request.pk, after=request.status)
+        .select_related("detail")
+        .first()
+    )
+    who = last.actor_name if last else "somebody"
+    when = f"{request.decided_at:%d %b %Y at %H:%M} UTC" if request.decided_at else "just now"
+    return rules.AlreadyDecided(f"This request is already {request.status} (by {who}, {when}).")
+
+
+def event_of(
+    word: str,
+    request: ApprovalRequest,
+    actor: Actor,
+    *,
+    before: str = "",
+    after: str = "",
+    reason: str = "",
+    details: dict | None = None,
+) -> Event:
+    return Event(
+        word=word,
+        actor=actor,
+        kind=request.kind,
+        subject_key=request.subject_key,
+        subject_name=request.title,
+        concerning=request.concerning,
+        request_id=request.pk,
+        before=before,
+        after=after,
+        fingerprint=request.fingerprint,
+        policy=request.policy,
+        reason=reason,
+        details=details or {},
+    )

@@ -1,0 +1,197 @@
+"""Asking for a decision, and bringing what was asked up to date while it waits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from approvals import rules
+from approvals.audit import record
+from approvals.models import ApprovalRequest, RequestRevision
+from approvals.rules import Actor, Proposer, Status
+from approvals.services.moves import already_decided, event_of, unmoved
+from approvals.services.people import Deciders
+
+GATE = Actor(key="machine:gate", name="the gate", door="gate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """What the gate weighs, sorts and filters by; plain values, None where not known."""
+
+    value_at_stake: Decimal | None = None
+    currency: str = ""
+    segment: str = ""
+    action: str = ""
+    risk_tier: str = ""
+    urgency: str = ""
+    risk_score: float | None = None
+    confidence: float | None = None
+    priority_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How this request is to be decided, taken from the policy when it is opened. `heightened`: an approval
+    needs a reason, a decision the password. `level` counts how often it expired before."""
+
+    permission: str = "approvals.decide_approvalrequest"
+    needs_limit: bool = True
+    people_needed: int = 1
+    heightened: bool = False
+    bulk_allowed: bool = False
+    remind_at: datetime
+    decision_due_at: datetime
+    expires_at: datetime
+    execute_within_hours: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRequest:
+    """`payload` is frozen and fingerprinted; `title` and `summary` are captions; `evidence` is what the
+    page shows and a replay needs; `moved` says what is new where it was asked before."""
+
+    kind: str
+    subject_key: str
+    concerning: str = ""
+    title: str
+    summary: str = ""
+    payload: dict
+    evidence: dict = field(default_factory=dict)
+    facets: Facets = field(default_factory=Facets)
+    terms: Terms
+    person_reasons: Sequence[str] = ()
+    policy: str = ""
+    moved: Sequence[str] = ()
+
+
+def open_requests(
+    new: Iterable[NewRequest], *, proposer: Actor, for_people: Iterable[bool] | None = None
+) -> list[ApprovalRequest]:
+    """Open the requests, all or none, and return their rows in the same order.
+
+    One that nobody could decide is opened all the same, marked and recorded as unroutable; `for_people`
+    says for which a person is needed at all (default: all). Raises django.db.IntegrityError where one is
+    open for the same subject already.
+    """
+    now = timezone.now()
+    rows = [_row(item, proposer, now) for item in new]
+    wanted = [True] * len(rows) if for_people is None else list(for_people)
+    deciders = Deciders() if any(wanted) else None
+    for row, asks in zip(rows, wanted, strict=True):
+        row.unroutable = asks and deciders.are_missing(row)
+        row.routed_to = deciders.escalation_target(row, steps=row.level) if asks and row.level else ""
+    with transaction.atomic():
+        ApprovalRequest.objects.bulk_create(rows, batch_size=500)
+        events = [event_of("request.opened", row, proposer, after=Status.PENDING) for row in rows]
+        events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
+        record(events)
+    return rows
+
+
+def refresh(
+    request: ApprovalRequest, new: NewRequest, *, actor: Actor, moved: Sequence[str]
+) -> ApprovalRequest:
+    """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
+    payload is kept as a revision; approvals given so far are void, as they were given to something else.
+
+    Raises AlreadyDecided or Stale where it was moved meanwhile.
+    """
+    with transaction.atomic():
+        row = replace_payload(
+            request,
+            payload=new.payload,
+            actor=actor,
+            changes=list(moved),
+            reason="The facts moved.",
+            fields={
+                "title": new.title,
+                "summary": new.summary,
+                "evidence": new.evidence,
+                "person_reasons": list(new.person_reasons),
+                "moved": list(dict.fromkeys([*request.moved, *moved])),
+                "policy": new.policy,
+                "people_needed": new.terms.people_needed,
+                "heightened": new.terms.heightened,
+                "bulk_allowed": new.terms.bulk_allowed,
+                **{name: getattr(new.facets, name) for name in Facets.__dataclass_fields__},
+            },
+        )
+        record([event_of("request.refreshed", row, actor, reason="; ".join(moved))])
+    return row
+
+
+def replace_payload(
+    request: ApprovalRequest, *, payload: dict, actor: Actor, changes: list, reason: str, fields: dict
+) -> ApprovalRequest:
+    """Compare-and-swap the payload of a pending request, and keep the old one as a revision. Called in a
+    transaction. Raises AlreadyDecided or Stale.
+
+    The payload carries the revision's number: what reads as it did once before, or was weighed anew, has
+    another fingerprint all the same, so that neither an old approval nor an old page counts for it.
+    """
+    number = request.revision + 1
+    payload = payload | {"revision": number}
+    fields = fields | {
+        "payload": payload,
+        "fingerprint": rules.fingerprint(payload),
+        "revision": number,
+        "approvals_given": 0,
+    }
+    if not unmoved(request).update(**fields):
+        raise already_decided(ApprovalRequest.objects.get(pk=request.pk))
+    RequestRevision.objects.create(
+        request=request,
+        number=request.revision,
+        payload=request.payload,
+        fingerprint=request.fingerprint,
+        changes=changes,
+        replaced_by_key=actor.key,
+        replaced_by_name=actor.name,
+        reason=reason[:400],
+    )
+    return mark_unroutable(ApprovalRequest.objects.get(pk=request.pk))
+
+
+def mark_unroutable(request: ApprovalRequest) -> ApprovalRequest:
+    """Look again whether anybody can decide it, after its payload or its editors changed."""
+    missing = Deciders().are_missing(request)
+    if missing != request.unroutable:
+        request.unroutable = missing
+        ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)
+    return request
+
+
+def _row(item: NewRequest, proposer: Actor, now: datetime) -> ApprovalRequest:
+    return ApprovalRequest(
+        kind=item.kind,
+        subject_key=item.subject_key,
+        concerning=item.concerning,
+        title=item.title,
+        summary=item.summary,
+        payload=item.payload,
+        fingerprint=rules.fingerprint(item.payload),
+        evidence=item.evidence,
+        **{name: getattr(item.facets, name) for name in Facets.__dataclass_fields__},
+        person_reasons=list(item.person_reasons),
+        permission=item.terms.permission,
+        needs_limit=item.terms.needs_limit,
+        people_needed=item.terms.people_needed,
+        heightened=item.terms.heightened,
+        bulk_allowed=item.terms.bulk_allowed,
+        level=item.terms.level,
+        moved=list(item.moved),
+        policy=item.policy,
+        proposer=Proposer.PERSON if proposer.is_person else Proposer.MACHINE,
+        proposed_by_key=proposer.key,
+        proposed_by_name=proposer.name,
+        requested_at=now,
+        remind_at=item.terms.remind_at,
+        decision_due_at=item.terms.decision_due_at,
+        expires_at=item.terms.expires_at,
+        execute_within_hours=item.terms.execute_within_hours,
+    )

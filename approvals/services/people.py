@@ -1,0 +1,182 @@
+"""Who acts, with what authority, and who could."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from approvals import rules
+from approvals.audit import Event, record
+from approvals.models import ApprovalRequest, AuditEvent, AuditHead, AuthorityLimit, Delegation, user_key
+from approvals.rules import Actor, Decider, Limit, NotAuthorised, NotFound, Refusal
+
+RESET_WORD = "password.set"
+
+
+def actor_of(user, *, door: str, address: str = "", on_behalf_of=None) -> Actor:
+    return Actor(
+        key=user_key(user),
+        name=user.get_username(),
+        door=door,
+        address=address,
+        on_behalf_of_key=user_key(on_behalf_of) if on_behalf_of else "",
+        on_behalf_of_name=on_behalf_of.get_username() if on_behalf_of else "",
+    )
+
+
+def decider_of(user, request: ApprovalRequest, *, on_behalf_of=None, password: str | None = None) -> Decider:
+    """The authority of a user, or of whom they act for, read now. Being superuser gives none of it. Raises
+    NotAuthorised where no delegation stands."""
+    principal = on_behalf_of or user
+    if on_behalf_of is not None and not _stands_in(user, on_behalf_of):
+        raise NotAuthorised(f"You do not stand in for {on_behalf_of.get_username()} at this time.")
+    return Decider(
+        key=user_key(user),
+        permitted=user.is_active and principal.is_active and was_given(principal, request.permission),
+        limits=limits_of(principal),
+        on_behalf_of=user_key(on_behalf_of) if on_behalf_of else "",
+        password_given=password is not None and user.check_password(password),
+        reset_at=_reset_by_somebody_else(user),
+    )
+
+
+def was_given(user, permission: str) -> bool:
+    """Whether the permission (`app.name`) was given to the user or to one of their groups. Being superuser
+    is no permission to decide."""
+    app, _, codename = permission.partition(".")
+    return permissions_given(user).filter(content_type__app_label=app, codename=codename).exists()
+
+
+def permissions_given(user) -> QuerySet[Permission]:
+    return Permission.objects.filter(Q(group__user=user) | Q(user=user)).distinct()
+
+
+def limits_of(user) -> tuple[Limit, ...]:
+    rows = AuthorityLimit.objects.filter(group__user=user).select_related("group", "escalates_to")
+    return tuple(row.limit for row in rows)
+
+
+def check_may_decide(request: ApprovalRequest, user, *, on_behalf_of=None) -> None:
+    """Raise the Refusal that this person would meet, whatever they decided."""
+    asked = request.asked()
+    if asked.returned:
+        raise rules.Returned("Its proposer was asked for changes; it comes back once they have answered.")
+    rules.check_eligible(asked, decider_of(user, request, on_behalf_of=on_behalf_of))
+
+
+def principals_of(user, now: datetime | None = None) -> list:
+    """The users that this one stands in for at this time."""
+    standing = Delegation.objects.active(now or timezone.now()).filter(delegate=user)
+    return [row.delegator for row in standing.select_related("delegator")]
+
+
+class Deciders:
+    """Everybody who could decide anything, read once, to be asked for many requests."""
+
+    def __init__(self):
+        rows = list(AuthorityLimit.objects.select_related("group", "escalates_to"))
+        self._limits = [row.limit for row in rows]
+        of_group = defaultdict(list)
+        for row in rows:
+            of_group[row.group_id].append(row.limit)
+        users = get_user_model().objects.filter(is_active=True).order_by("pk").prefetch_related("groups")
+        self._everybody = []
+        for user in users:
+            limits = tuple(limit for group in user.groups.all() for limit in of_group[group.pk])
+            self._everybody.append((user, Decider(key=user_key(user), permitted=True, limits=limits)))
+        self._with_limits = [(user, decider) for user, decider in self._everybody if decider.limits]
+        self._permitted: dict[tuple[int, str], bool] = {}
+
+    def of(self, request: ApprovalRequest) -> Iterator:
+        """The users who could still decide this request, four eyes and limits considered."""
+        asked = request.asked()
+        people = self._with_limits if request.needs_limit else self._everybody
+        return (user for user, decider in people if self._could(user, decider, asked, request.permission))
+
+    def escalation_target(self, request: ApprovalRequest, *, steps: int = 1) -> str:
+        """The group that is asked as well once this request is late; empty where no limit names one."""
+        return rules.escalation_target(self._limits, request.weight, steps=steps)
+
+    def are_missing(self, request: ApprovalRequest) -> bool:
+        """Looks no further than the number of people that it still takes."""
+        wanted = request.people_needed - request.approvals_given
+        return sum(1 for _ in islice(self.of(request), wanted)) < wanted
+
+    def _could(self, user, decider: Decider, asked: rules.Asked, permission: str) -> bool:
+        try:
+            rules.check_eligible(asked, decider)
+        except Refusal:
+            return False
+        key = (user.pk, permission)
+        if key not in self._permitted:
+            self._permitted[key] = was_given(user, permission)
+        return self._permitted[key]
+
+
+def delegate(
+    *, delegator, to, starts_at: datetime, ends_at: datetime, reason: str, door: str, address: str = ""
+):
+    """Let `to` decide on behalf of `delegator` in a window of time; returns the Delegation.
+
+    Raises Refusal for oneself, a window without a length, one that is past, or a circle.
+    """
+    now = timezone.now()
+    if ends_at <= now:
+        raise Refusal("This time is past already.")
+    with transaction.atomic():
+        # Several made at this moment could close a circle together: one after the other, by the audit's head.
+        list(AuditHead.objects.select_for_update())
+        standing = Delegation.objects.standing(now)
+        others = standing.values_list("delegator_id", "delegate_id", "starts_at", "ends_at")
+        rules.check_delegation(delegator.pk, to.pk, starts_at, ends_at, others)
+        row = Delegation.objects.create(
+            delegator=delegator, delegate=to, starts_at=starts_at, ends_at=ends_at, reason=reason.strip()
+        )
+        actor = actor_of(delegator, door=door, address=address)
+        record([_delegation_event("delegation.given", row, actor, reason)])
+    return row
+
+
+def end_delegation(*, delegation_id: int, user, door: str, address: str = "") -> None:
+    """Either of the two ends it early. Raises NotFound or NotAuthorised."""
+    row = Delegation.objects.filter(pk=delegation_id).select_related("delegator", "delegate").first()
+    if row is None:
+        raise NotFound(f"There is no delegation {delegation_id}.")
+    if user.pk not in (row.delegator_id, row.delegate_id):
+        raise NotAuthorised("Only the two whom it concerns can end a delegation.")
+    with transaction.atomic():
+        if not Delegation.objects.filter(pk=row.pk, revoked_at__isnull=True).update(
+            revoked_at=timezone.now()
+        ):
+            raise Refusal("This delegation has been ended already.")
+        record([_delegation_event("delegation.ended", row, actor_of(user, door=door, address=address), "")])
+
+
+def _stands_in(user, principal) -> bool:
+    active = Delegation.objects.active(timezone.now())
+    return active.filter(delegate=user, delegator=principal).exists()
+
+
+def _reset_by_somebody_else(user) -> datetime | None:
+    since = timezone.now() - rules.RESET_QUARANTINE
+    sets = AuditEvent.objects.filter(concerning=user_key(user), word=RESET_WORD, at__gt=since)
+    return sets.exclude(actor_key=user_key(user)).order_by("-sequence").values_list("at", flat=True).first()
+
+
+def _delegation_event(word: str, row: Delegation, actor: Actor, reason: str) -> Event:
+    return Event(
+        word=word,
+        actor=actor,
+        kind="delegation",
+        subject_key=str(row.pk),
+        subject_name=str(row),
+        concerning=user_key(row.delegator),
+        after=user_key(row.delegate),
+        reason=reason,
+    )

@@ -1,0 +1,30 @@
+"""Proposing interventions, by the pipeline in bulk or by a person by hand, and moving them along with the
+request by which they are decided."""
+
+from journeys.services.proposals.by_hand import Suppressed, UnknownCustomer, propose
+from journeys.services.proposals.changes import change, changeable, on_change
+from journeys.services.proposals.ends import on_request_end, status_after
+from journeys.services.proposals.machine import Proposal, draft, open_proposals, status_in_run
+from journeys.services.proposals.refreshing import refresh_pending
+from journeys.services.proposals.requests import AGENT, KIND, PIPELINE
+from journeys.services.proposals.testing import testing_refusal
+
+__all__ = [
+    "AGENT",
+    "KIND",
+    "PIPELINE",
+    "Proposal",
+    "Suppressed",
+    "UnknownCustomer",
+    "change",
+    "changeable",
+    "draft",
+    "on_change",
+    "on_request_end",
+    "open_proposals",
+    "propose",
+    "refresh_pending",
+    "status_after",
+    "status_in_run",
+    "testing_refusal",
+]

@@ -1,0 +1,151 @@
+"""What a run proposes: opened in bulk, and decided by the policy where it may."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Max
+from django.utils import timezone
+
+from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rules import Authority, Status
+from approvals.services import authorise_by_policy, open_requests, supersede
+from journeys.cases import Case
+from journeys.domain.policy import PolicyDocument
+from journeys.domain.vocabulary import InterventionStatus, Origin, PersonReason, label
+from journeys.models import Intervention, PipelineRun, Policy
+from journeys.services.proposals.ends import status_after
+from journeys.services.proposals.requests import (
+    AGENT,
+    KIND,
+    PIPELINE,
+    AskedBefore,
+    build_request,
+    recipient,
+    render_content,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a run found for one customer. `authority` is None where a person has to decide, for the
+    `person_reasons`; `replaces` is the id of the pending intervention that this one supersedes."""
+
+    case: Case
+    person_reasons: tuple[PersonReason, ...]
+    authority: Authority | None
+    replaces: str = ""
+    latency_ms: float
+
+
+def open_proposals(
+    proposals: Sequence[Proposal], *, run: PipelineRun, policy: Policy, rules: PolicyDocument
+) -> list[Intervention]:
+    """Write what a run proposes, each with its request, inside the caller's transaction, and let the policy
+    decide those that are its own. Returns the rows in the same order.
+
+    Raises django.db.IntegrityError where somebody else has opened one for a customer meanwhile.
+    """
+    now = timezone.now()
+    for proposal in proposals:
+        if proposal.replaces:
+            supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
+    before = _asked_before([proposal.case.customer.customer_id for proposal in proposals])
+    interventions, requests = [], []
+    for proposal in proposals:
+        case = proposal.case
+        text = render_content(case, case.plan.action, case.plan.channel, rules)
+        intervention = draft(proposal, run=run)
+        interventions.append(intervention)
+        requests.append(
+            build_request(
+                intervention,
+                case,
+                text,
+                policy=policy,
+                rules=rules,
+                now=now,
+                before=before.get(case.customer.customer_id),
+            )
+        )
+    Intervention.objects.bulk_create(interventions, batch_size=500)
+    for_people = [proposal.authority is None for proposal in proposals]
+    rows = open_requests(requests, proposer=PIPELINE, for_people=for_people)
+    for authority in (Authority.POLICY, Authority.AUTO_APPROVAL_FOR_TESTING):
+        decided = [
+            row for row, proposal in zip(rows, proposals, strict=True) if proposal.authority == authority
+        ]
+        authorise_by_policy(
+            decided, policy=str(policy), authority=authority, reason=_POLICY_REASON[authority]
+        )
+    for intervention, proposal in zip(interventions, proposals, strict=True):
+        intervention.status = status_in_run(proposal)
+    return interventions
+
+
+def _asked_before(customer_ids: Sequence[str]) -> dict[str, AskedBefore]:
+    """By customer: that their last request expired, or that its approval lapsed."""
+    mine = ApprovalRequest.objects.filter(kind=KIND, concerning__in=customer_ids)
+    last = mine.values("concerning").annotate(last=Max("pk")).values("last")
+    ended = ApprovalRequest.objects.filter(pk__in=last, status__in=[Status.EXPIRED, Status.LAPSED])
+    reasons = _reasons_of([row.pk for row in ended if row.status == Status.LAPSED])
+    return {row.concerning: _what_came_of_it(row, reasons) for row in ended}
+
+
+def _what_came_of_it(row: ApprovalRequest, reasons: Mapping[int, str]) -> AskedBefore:
+    if row.status == Status.EXPIRED:
+        when = f"{row.decided_at:%d %b %Y}"
+        return AskedBefore(
+            row.level + 1, (f"Asked again, one level higher: the last request expired on {when}.",)
+        )
+    why = reasons.get(row.pk, "")
+    return AskedBefore(row.level, (f"Asked again: the last approval lapsed. {why}".strip(),))
+
+
+def _reasons_of(request_ids: Sequence[int]) -> dict[int, str]:
+    events = AuditEvent.objects.filter(request_id__in=request_ids, word="request.lapsed").select_related(
+        "detail"
+    )
+    return {event.request_id: event.reason for event in events}
+
+
+def status_in_run(proposal: Proposal) -> InterventionStatus:
+    """Where a proposal stands at the end of its run."""
+    decided = Status.APPROVED if proposal.authority else Status.PENDING
+    return status_after(decided, proposal.case.plan.channel)
+
+
+def draft(proposal: Proposal, *, run: PipelineRun) -> Intervention:
+    """The unsaved row of a proposal, pending."""
+    case = proposal.case
+    return Intervention(
+        customer_id=case.customer.customer_id,
+        agent_name=AGENT,
+        origin=Origin.MACHINE,
+        run=run,
+        journey_stage=case.stage.journey_stage,
+        recommended_action=case.plan.action,
+        channel=case.plan.channel,
+        recipient=recipient(case, case.plan.channel),
+        status=InterventionStatus.PENDING,
+        confidence=case.plan.confidence,
+        risk_score=case.risk.overall,
+        risk_tier=case.risk.tier,
+        priority_score=case.plan.priority,
+        requires_human_approval=bool(proposal.person_reasons),
+        person_reasons=[reason.value for reason in proposal.person_reasons],
+        reasons=list(case.reasons + case.plan.reasons),
+        triggered_by_signals=list(case.summary.signal_ids),
+        evaluation_latency_ms=round(proposal.latency_ms, 3),
+        as_of=run.as_of,
+    )
+
+
+def supersede_pending(intervention_id: str, *, by: str) -> None:
+    request = ApprovalRequest.objects.get(kind=KIND, subject_key=intervention_id, status=Status.PENDING)
+    supersede(request, actor=PIPELINE, reason=f"Replaced by: {by}.")
+
+
+_POLICY_REASON = {
+    Authority.POLICY: "No rule of the policy asks for a person.",
+    Authority.AUTO_APPROVAL_FOR_TESTING: "Approved automatically, for testing.",
+}
