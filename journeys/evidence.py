@@ -5,12 +5,13 @@ from the rows as they are now, and is said to be so.
 """
 
 import json
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from django.db.models import Prefetch
 from django.urls import reverse
 from django.utils import timezone
 
+from approvals import shown
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Status
 from journeys import charts, history
@@ -26,6 +27,7 @@ from journeys.domain.vocabulary import (
 )
 from journeys.models import Customer, Intervention, Outcome, Signal
 from journeys.services import policies, switches
+from journeys.services.proposals import REACHES_CUSTOMER
 from journeys.standing import objection
 
 # Of a customer's earlier interventions and stages so many are shown.
@@ -50,7 +52,7 @@ def describe(request: ApprovalRequest, user) -> dict:
         "customer": intervention.customer,
         "customer_url": reverse("admin:journeys_customer_change", args=[intervention.customer_id]),
         "chips": [f"in {phrase(told['stage'])} for {told['days_in_state']} days"],
-        "what": what_will_happen(request.payload, request.execute_within_hours, pending=pending),
+        "what": what_will_happen(request.payload, request.execute_within_hours, rules, pending=pending),
         "against": _against(intervention, request, signals, rules, as_of) if pending else (),
         "bar": charts.score_bar(told["contributions"]),
         "timeline": charts.timeline(stays, _dots(signals, rules), until=intervention.as_of),
@@ -66,10 +68,10 @@ def describe(request: ApprovalRequest, user) -> dict:
     }
 
 
-def what_will_happen(payload: dict, hours: int, *, pending: bool) -> dict:
+def what_will_happen(payload: dict, hours: int, rules: PolicyDocument, *, pending: bool) -> dict:
     """The channel, a sentence on what goes out and by when, and how execution is set at the moment."""
     channel, recipient = payload["channel"], payload["recipient"]
-    soon = f"as soon as it is approved, at the latest {hours} hours after"
+    soon = f"{_from_when(payload, rules)}, at the latest {hours} hours after it was approved"
     sentences = {
         Channel.EMAIL: f"This e-mail goes to the customer {soon}.",
         Channel.WEBHOOK: f"This message is posted, signed, to {recipient} {soon}.",
@@ -87,6 +89,15 @@ def what_will_happen(payload: dict, hours: int, *, pending: bool) -> dict:
         "posted": json.dumps(body, indent=2, ensure_ascii=False) if channel == Channel.WEBHOOK else "",
         "mode": _mode(payload) if pending and channel != Channel.NONE else "",
     }
+
+
+def _from_when(payload: dict, rules: PolicyDocument) -> str:
+    if payload.get("not_before"):
+        return f"once approved, not before {datetime.fromisoformat(payload['not_before']):%d %b %Y %H:%M} UTC"
+    if payload["channel"] in REACHES_CUSTOMER and rules.clocks.grace_seconds:
+        grace = shown.span(timedelta(seconds=rules.clocks.grace_seconds))
+        return f"{grace} after it was approved (until then the approval can be taken back)"
+    return "as soon as it is approved"
 
 
 def _mode(payload: dict) -> str:

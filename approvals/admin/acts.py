@@ -64,7 +64,7 @@ def _change_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
             fields[part.name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 8}), **common)
         else:
             fields[part.name] = forms.CharField(**common)
-    return fields
+    return fields | {"note": SeenNoteForm.base_fields["note"]}
 
 
 def _changes(row: ApprovalRequest, data: dict) -> dict:
@@ -159,7 +159,7 @@ ACTS = (
         title="Approve with changes",
         button="Change, and leave it to somebody else",
         explanation="What you change, somebody else has to decide. The old wording is kept beside it.",
-        form=SeenNoteForm,
+        form=SeenForm,
         fields=_change_fields,
         initial=_seen,
         perform=_change,
@@ -182,7 +182,7 @@ ACTS = (
         title="Changes were asked for",
         button="Answer",
         explanation="Change it, or say why it should stay as it is.",
-        form=SeenNoteForm,
+        form=SeenForm,
         fields=_change_fields,
         initial=_seen,
         perform=_revise,

@@ -17,17 +17,18 @@ from approvals.rules import Refusal
 
 class Person(NamedTuple):
     username: str
+    name: str
     group: str
     may: str
 
 
 PEOPLE = (
-    Person("operator", "Operators", "runs the pipeline, proposes by hand, records outcomes; decides nothing"),
-    Person("approver", "Approvers", "approves and rejects up to 100,000, proposes by hand"),
-    Person("approver2", "Approvers", "the same: nobody decides what they proposed themselves"),
-    Person("manager", "Managers", "decides without limit, confirms policies and that execution starts"),
-    Person("manager2", "Managers", "the same: from 100,000 up it takes two"),
-    Person("auditor", "Auditors", "reads everything, the trail too; changes nothing"),
+    Person("operator", "Ines Okafor", "Operators", "runs the pipeline, proposes by hand; decides nothing"),
+    Person("approver", "Jonas Weir", "Approvers", "approves and rejects up to 100,000, proposes by hand"),
+    Person("approver2", "Priya Lund", "Approvers", "the same: nobody decides what they proposed themselves"),
+    Person("manager", "Marta Quill", "Managers", "decides without limit, confirms what needs two people"),
+    Person("manager2", "Tom Adeyemi", "Managers", "the same: from 100,000 up it takes two"),
+    Person("auditor", "Noor Falk", "Auditors", "reads everything, the trail too; changes nothing"),
 )
 APPROVERS = ("approver", "approver2")
 MANAGERS = ("manager", "manager2")
@@ -58,8 +59,13 @@ def make() -> dict[str, AbstractUser]:
     passwords = _passwords()
     users = {}
     for person in PEOPLE:
+        first, last = person.name.split(" ", 1)
         user = get_user_model().objects.create_user(
-            person.username, password=passwords[person.username], is_staff=True
+            person.username,
+            password=passwords[person.username],
+            first_name=first,
+            last_name=last,
+            is_staff=True,
         )
         user.groups.add(Group.objects.get(name=person.group))
         users[person.username] = user

@@ -3,7 +3,7 @@ request by which they are decided."""
 
 from journeys.services.proposals.by_hand import Suppressed, UnknownCustomer, propose
 from journeys.services.proposals.changes import change, changeable, on_change
-from journeys.services.proposals.ends import on_request_end, status_after
+from journeys.services.proposals.ends import REACHES_CUSTOMER, on_request_end, status_after
 from journeys.services.proposals.machine import Proposal, draft, open_proposals, status_in_run
 from journeys.services.proposals.refreshing import refresh_pending
 from journeys.services.proposals.requests import AGENT, KIND, PIPELINE
@@ -13,6 +13,7 @@ __all__ = [
     "AGENT",
     "KIND",
     "PIPELINE",
+    "REACHES_CUSTOMER",
     "Proposal",
     "Suppressed",
     "UnknownCustomer",
