@@ -94,17 +94,30 @@ def test_an_approval_can_be_taken_back_until_it_is_used(c004, people):
 def test_several_are_rejected_for_one_reason_and_each_answers_for_itself(c004, people):
     c005 = waiting("C005")
     selected = [f"{row.pk}:{row.fingerprint}" for row in (c004, c005)] + ["99999:x"]
-    data = {"selected": selected, "category": "bad_timing", "reason": "Holidays."}
-    html = client_of(people["approver"]).post(f"{QUEUE}reject-several/", data, follow=True).content.decode()
+    data = {"selected": selected, "verdict": "rejected", "category": "bad_timing", "reason": "Holidays."}
+    html = client_of(people["approver"]).post(f"{QUEUE}decide-several/", data, follow=True).content.decode()
     assert "Rejected 2 of 3." in html
     assert "#99999: There is no request 99999." in html
     assert {fresh(c004).status, fresh(c005).status} == {Status.REJECTED}
 
 
 def test_a_selection_of_nothing_is_refused(c004, people):
-    data = {"category": "bad_timing", "reason": "Holidays."}
-    html = client_of(people["approver"]).post(f"{QUEUE}reject-several/", data).content.decode()
+    data = {"verdict": "rejected", "category": "bad_timing", "reason": "Holidays."}
+    html = client_of(people["approver"]).post(f"{QUEUE}decide-several/", data).content.decode()
     assert "Select the requests in the list first" in html
+
+
+def test_several_are_approved_only_where_the_policy_allows_it(c004, people):
+    page = client_of(people["approver"]).get(QUEUE).content.decode()
+    assert ">Reject</option>" in page
+    assert ">Approve</option>" not in page
+    ApprovalRequest.objects.filter(pk=c004.pk).update(bulk_allowed=True)
+    c005 = waiting("C005")
+    selected = [f"{row.pk}:{row.fingerprint}" for row in (c004, c005)]
+    data = {"selected": selected, "verdict": "approved", "reason": ""}
+    html = client_of(people["approver"]).post(f"{QUEUE}decide-several/", data, follow=True).content.decode()
+    assert "Approved 1 of 2." in html
+    assert (fresh(c004).status, fresh(c005).status) == (Status.APPROVED, Status.PENDING)
 
 
 def test_that_the_evidence_was_opened_is_on_record_once(c004, people):

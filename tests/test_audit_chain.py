@@ -1,8 +1,10 @@
 """Whatever is done to the audit behind the program's back is found, and the event is named."""
 
-import hashlib
 import json
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -15,6 +17,7 @@ from approvals.models import AuditDetail, AuditEvent, AuditHead
 from approvals.rules import Actor, chain_hash
 
 ANNA = Actor(key="user:1", name="anna", door="test", address="127.0.0.1")
+README = Path(__file__).resolve().parent.parent / "README.md"
 EVENTS = 9
 MIDDLE = 5
 
@@ -183,19 +186,14 @@ def test_the_head_can_be_kept(chain):
     assert verify(kept_head=kept).verdict == f"unaltered up to event {EVENTS}"
 
 
-def test_an_export_can_be_verified_without_this_program(chain, tmp_path):
+def test_an_export_can_be_verified_by_the_lines_in_the_readme(chain, tmp_path):
     AuditDetail.objects.filter(pk=2).update(document=None, salt="")
-    path = tmp_path / "audit.jsonl"
+    path, lines = tmp_path / "audit.jsonl", tmp_path / "verify.py"
     call_command("export_audit", "--out", str(path), stdout=StringIO())
-    previous = "0" * 64
-    for line in path.read_text().splitlines():
-        event = json.loads(line)
-        kept, salt, detail = event.pop("hash"), event.pop("salt"), event.pop("detail")
-        assert event.pop("previous_hash") == previous
-        canonical = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        assert hashlib.sha256((previous + canonical).encode()).hexdigest() == kept
-        if detail is not None:
-            text = salt + json.dumps(detail, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            assert hashlib.sha256(text.encode()).hexdigest() == event["detail_digest"]
-        previous = kept
-    assert verify(kept_head=previous).verdict == f"unaltered up to event {EVENTS}"
+    lines.write_text(README.read_text().split("```python\n")[1].split("```")[0])
+    told = subprocess.run([sys.executable, lines, path], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    kept = told.stdout.split()[-1]
+    assert verify(kept_head=kept).verdict == f"unaltered up to event {EVENTS}"
+    path.write_text(path.read_text().replace("No. 4", "No. 5", 1))
+    assert subprocess.run([sys.executable, lines, path], capture_output=True).returncode == 1

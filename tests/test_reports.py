@@ -29,6 +29,7 @@ from journeys.models import (
     Signal,
 )
 from journeys.reports.outcomes import ExactSum
+from journeys.services import reviews
 from journeys.services.policies import in_force
 
 pytestmark = pytest.mark.django_db
@@ -129,7 +130,7 @@ def an_outcome(intervention, *, outcome="resolved", measured_at=AS_OF, **values)
 def an_approver(name="anna") -> User:
     group = Group.objects.create(name=f"Group of {name}")
     group.permissions.add(Permission.objects.get(codename="decide_approvalrequest"))
-    AuthorityLimit.objects.create(group=group, max_value=None)
+    AuthorityLimit.objects.create(name=name, group=group, max_value=None)
     user = User.objects.create_user(name)
     user.groups.add(group)
     return user
@@ -286,6 +287,24 @@ def test_decisions_are_counted_by_whose_they_were(fresh_run):
     ended = sum(decided["approved"].values()) + decided["rejected"]
     ended += decided["expired_undecided"] + decided["superseded"]
     assert decided["total"] == ended == ApprovalRequest.objects.exclude(status="pending").count()
+
+
+def test_an_approval_that_took_two_people_counts_once(fresh_run):
+    ApprovalRequest.objects.filter(concerning="C004").update(people_needed=2)
+    a_decision("C004", "approved", an_approver())
+    a_decision("C004", "approved", an_approver("bert"))
+    decided = reports.build(fresh_run)["decided"]
+    assert decided["approved"]["person"] == 1
+    assert decided["total"] == ApprovalRequest.objects.exclude(status="pending").count()
+
+
+def test_what_people_said_of_the_policys_own_decisions_is_counted(fresh_run):
+    reviews.draw(timezone.now().date())
+    assert reports.build(fresh_run)["reviewed"] == {"agreed": 0, "disagreed": 0, "waiting": 0}
+    ApprovalRequest.objects.filter(concerning="C005").update(kind="policy_review", status="rejected")
+    report = reports.build(fresh_run)
+    assert report["reviewed"] == {"agreed": 0, "disagreed": 1, "waiting": 0}
+    assert "0 agreed with, 1 not" in reports.render_markdown(report)
 
 
 def test_an_approval_that_expired_is_told_from_a_request_that_nobody_decided(fresh_run):

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from approvals import services
 from approvals.desk import Act, DeskForm, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
-from approvals.rules import Refusal, Status
+from approvals.rules import Refusal, Status, Verdict
 from approvals.services.people import Deciders
 from approvals.subjects import subject_of
 
@@ -245,30 +245,41 @@ ACTS = (
 
 # -- many at once
 
-REJECT = "reject-several"
+SEVERAL = "decide-several"
 
 
-class RejectSeveralForm(DeskForm):
+class SeveralForm(DeskForm):
     category = forms.ChoiceField(
-        label="What is wrong", choices=[("", "–"), *Decision._meta.get_field("category").choices]
+        label="What is wrong",
+        required=False,
+        choices=[("", "–"), *Decision._meta.get_field("category").choices],
+        help_text="For a rejection only.",
     )
-    reason = forms.CharField(max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    reason = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 def checkbox(row: ApprovalRequest) -> str:
-    """Belongs to the form of rejecting several, and names what was seen."""
+    """Belongs to the form of deciding several, and names what was seen."""
     if row.status != Status.PENDING:
         return ""
     return format_html(
         '<input type="checkbox" name="selected" value="{}:{}" form="{}" aria-label="Select {}">',
         row.pk,
         row.fingerprint,
-        REJECT,
+        SEVERAL,
         row.title,
     )
 
 
-def _reject_several(request, row: None, data: dict) -> str:
+def _several_fields(request, row: None) -> dict[str, forms.Field]:
+    """Approving is offered only where the policy lets something be approved with others."""
+    verdicts = [(Verdict.REJECTED.value, "Reject")]
+    if ApprovalRequest.objects.pending().filter(bulk_allowed=True).exists():
+        verdicts.append((Verdict.APPROVED.value, "Approve"))
+    return {"verdict": forms.ChoiceField(label="What", choices=[("", "–"), *verdicts])}
+
+
+def _decide_several(request, row: None, data: dict) -> str:
     seen = []
     for value in request.POST.getlist("selected"):
         number, _, fingerprint = value.partition(":")
@@ -277,19 +288,25 @@ def _reject_several(request, row: None, data: dict) -> str:
         seen.append((int(number), fingerprint))
     if not seen:
         raise Refusal("Select the requests in the list first.")
-    answers = services.reject_many(seen, category=data["category"], reason=data["reason"], **who(request))
+    arguments = {"reason": data["reason"], **who(request)}
+    if data["verdict"] == Verdict.APPROVED:
+        answers = services.approve_many(seen, **arguments)
+    else:
+        answers = services.reject_many(seen, category=data["category"], **arguments)
     done = sum(answer.result == "done" for answer in answers)
     others = [f"#{answer.request_id}: {answer.message}" for answer in answers if answer.result != "done"]
-    return " ".join([f"Rejected {done} of {len(answers)}.", *others])
+    return " ".join([f"{data['verdict'].capitalize()} {done} of {len(answers)}.", *others])
 
 
-REJECT_MANY = Act(
-    name=REJECT,
-    title="Reject several",
-    button="Reject the selected",
-    explanation="Select them in the list, at most 50: one reason for all. Each is decided on its own.",
-    form=RejectSeveralForm,
-    perform=_reject_several,
+DECIDE_SEVERAL = Act(
+    name=SEVERAL,
+    title="Decide several",
+    button="Decide the selected",
+    explanation="Select them in the list, at most 50: one reason for all. Each is decided on its own, and "
+    "answers for itself.",
+    form=SeveralForm,
+    fields=_several_fields,
+    perform=_decide_several,
     offered=lambda request, row: request.user.has_perm("approvals.decide_approvalrequest"),
     afterwards=lambda request, row: reverse("admin:approvals_approvalrequest_changelist"),
     folded=True,

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 
 from approvals import queue, shown
 from approvals.addresses import request_url, trail_url
-from approvals.admin.acts import ACTS, REJECT_MANY, checkbox, may_decide
+from approvals.admin.acts import ACTS, DECIDE_SEVERAL, checkbox, may_decide
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest, AuditEvent, Decision
@@ -127,7 +127,7 @@ def _stake(row: ApprovalRequest) -> str:
 class ApprovalRequestAdmin(DeskAdmin):
     page_template = "admin/approvals/approvalrequest/page.html"
     ordering = ("-priority_score", "requested_at", "-id")
-    list_acts = (REJECT_MANY,)
+    list_acts = (DECIDE_SEVERAL,)
     list_display = (
         column("Select", checkbox),
         column("What, for whom, why", _what),
@@ -155,6 +155,7 @@ class ApprovalRequestAdmin(DeskAdmin):
         known_values("action", "action", lambda: choices("action").items()),
         known_values("segment", "segment", lambda: choices("segment").items()),
         known_values("kind", "kind", lambda: labels().items()),
+        known_values("unroutable", "who can", lambda: [("1", "Nobody can decide it")]),
     )
     acts = (
         Act(

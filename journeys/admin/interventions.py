@@ -189,7 +189,9 @@ class InterventionAdmin(DeskAdmin):
             "asked": asked,
             "asked_url": request_url(asked.pk) if asked else "",
             "payload": asked.payload if asked else None,
-            "decision": asked.decisions.select_related("event__detail").first() if asked else None,
+            "decision": asked.decisions.filter(ends=True).select_related("event__detail").first()
+            if asked
+            else None,
             "execution": _execution(row),
             "outcomes": row.outcomes.all(),
             "trail": trail_url(request_id=asked.pk) if asked else trail_url(concerning=row.customer_id),

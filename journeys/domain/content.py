@@ -6,20 +6,13 @@ from collections.abc import Mapping
 from string import Template
 from typing import TYPE_CHECKING, NamedTuple
 
+from .texts import PLACEHOLDERS
 from .vocabulary import Channel
 
 if TYPE_CHECKING:
     from .policy import PolicyDocument
 
-# Each placeholder with what it stands for, and what is written where the fact is missing: to the customer,
-# and to the account's owner. No other name may stand in a template; the policy refuses it.
-PLACEHOLDERS: dict[str, str] = {
-    "customer_id": "the customer's id",
-    "customer_name": "the customer's name",
-    "owner_name": "the name of the account's owner",
-    "stage": "the journey stage, in words",
-    "days_in_state": "whole days in that stage",
-}
+# What is written where a fact is missing: to the customer, and to the account's owner.
 _MISSING_TO_CUSTOMER: dict[str, str] = {
     "customer_id": "your account",
     "customer_name": "your company",

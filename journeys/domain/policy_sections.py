@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from .content import PLACEHOLDERS
-from .texts import PUBLISHED_TEXTS
+from .texts import PLACEHOLDERS, PUBLISHED_TEXTS
 from .vocabulary import Action, Channel, Polarity, Segment, Stage, Tier
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,6 +6,15 @@ address. Texts for customers say only what the playbook's reason bears out, and 
 
 from .vocabulary import Action
 
+# Each placeholder with what it stands for. No other name may stand in a template; the policy refuses it.
+PLACEHOLDERS: dict[str, str] = {
+    "customer_id": "the customer's id",
+    "customer_name": "the customer's name",
+    "owner_name": "the name of the account's owner",
+    "stage": "the journey stage, in words",
+    "days_in_state": "whole days in that stage",
+}
+
 _SIGNATURE = "\n\nBest regards,\n${owner_name}"
 _WHERE = "Customer: ${customer_name} (${customer_id})\nStage: ${stage}\nDays in this stage: ${days_in_state}"
 

@@ -9,6 +9,7 @@ from django.db.models import (
     Count,
     Exists,
     F,
+    FilteredRelation,
     Min,
     OuterRef,
     Q,
@@ -40,7 +41,7 @@ TOP = 20
 EXAMPLES = 3
 FIRST_REASONS = 3
 
-INTERVENTION = "intervention"
+INTERVENTION, REVIEW = "intervention", "policy_review"
 # PostgreSQL would put what has no priority first.
 _BY_PRIORITY = F("priority_score").desc(nulls_last=True)
 
@@ -71,6 +72,7 @@ def collect(run: PipelineRun) -> dict:
         "suppressed": _suppressed(assessments),
         "pending": _pending(run, now),
         "decided": decisions,
+        "reviewed": _reviewed(run),
         "executed": _executed(done_by, now),
         "outcomes": outcome_figures(done_by, as_of=run.as_of),
         "findings": _findings(run),
@@ -158,7 +160,7 @@ def _decisions_of_run(run: PipelineRun) -> dict[str, int]:
     """How many of what this run proposed is approved already, by authority."""
     proposed = Intervention.objects.filter(pk=OuterRef("request__subject_key"), run=run)
     decisions = Decision.objects.filter(
-        Exists(proposed), request__kind=INTERVENTION, verdict=Verdict.APPROVED
+        Exists(proposed), request__kind=INTERVENTION, verdict=Verdict.APPROVED, ends=True
     )
     return dict(decisions.values_list("authority").annotate(number=Count("pk")).order_by())
 
@@ -268,9 +270,10 @@ def _pending(run: PipelineRun, now: datetime) -> dict:
 def _decided(requests: QuerySet) -> dict:
     """How requests ended. An approval that expired, lapsed or was revoked since counts as an approval
     and, of these, once more under `approved_then`."""
-    rows = requests.exclude(status=Status.PENDING).values_list(
-        "status", "decisions__verdict", "decisions__authority"
+    ended = requests.exclude(status=Status.PENDING).annotate(
+        ending=FilteredRelation("decisions", condition=Q(decisions__ends=True))
     )
+    rows = ended.values_list("status", "ending__verdict", "ending__authority")
     counts = list(rows.annotate(number=Count("pk")).order_by())
 
     def of(test) -> int:
@@ -296,6 +299,17 @@ def _decided(requests: QuerySet) -> dict:
         "auto_approval_standing": of(
             lambda ended, _, by: ended == Status.APPROVED and by == Authority.AUTO_APPROVAL_FOR_TESTING
         ),
+    }
+
+
+def _reviewed(run: PipelineRun) -> dict:
+    """What people said afterwards of what the policy had decided alone."""
+    reviews = ApprovalRequest.objects.filter(kind=REVIEW, **_of_customer(run, "concerning"))
+    counts = dict(reviews.values_list("status").annotate(number=Count("pk")).order_by())
+    return {
+        "agreed": counts.get(Status.APPROVED, 0),
+        "disagreed": counts.get(Status.REJECTED, 0),
+        "waiting": counts.get(Status.PENDING, 0),
     }
 
 

@@ -254,7 +254,19 @@ def _decided(report: dict) -> list:
     return [
         _counts("How it ended", "Requests", lines, decided["total"]),
         Paragraph(f"Of the approvals, since then: {since}.") if since else None,
+        _reviewed(report["reviewed"]),
     ]
+
+
+def _reviewed(reviewed: dict) -> Paragraph | None:
+    """A share of what the policy decided alone is looked at afterwards."""
+    if not any(reviewed.values()):
+        return None
+    return Paragraph(
+        "Of what the policy decided alone, people looked at a share afterwards: "
+        f"{reviewed['agreed']:,} agreed with, {reviewed['disagreed']:,} not, "
+        f"{reviewed['waiting']:,} still to be looked at."
+    )
 
 
 def _executed(report: dict) -> list:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.domain.content import PLACEHOLDERS, render
+from journeys.domain.content import render
 from journeys.domain.policy import PUBLISHED, load
+from journeys.domain.texts import PLACEHOLDERS
 from journeys.domain.vocabulary import Action, Channel
 
 FACTS = {
