@@ -310,7 +310,6 @@ Q_CLUSTER = {
     "catch_up": False,
     "save_limit": 100,
     "poll": 0.2,
-    "log_level": "WARNING",
 }
 
 # --- mail. Timeouts of mail and webhook stay below the worker's, which would kill a sending half-way.
@@ -368,5 +367,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own handlers would print each line a second time, and write mail.
-    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL, "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # Every task, several times; shown where one asks for DEBUG.
+        "django-q": {"level": "INFO" if LOG_LEVEL == "DEBUG" else "WARNING"},
+    },
 }
