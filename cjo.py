@@ -275,7 +275,14 @@ def demo(project: Project, *, port: int, with_server: bool) -> int:
 def test(project: Project, arguments: list[str]) -> NoReturn:
     project.install("requirements-dev.txt")
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    command = [str(project.python), "-m", "pytest", "-m", "not postgres and not browser", *arguments]
+    command = [
+        str(project.python),
+        "-m",
+        "pytest",
+        "-m",
+        "not postgres and not browser and not trial",
+        *arguments,
+    ]
     os.chdir(project.folder)
     sys.stdout.flush()
     # In its place, not below it: pytest then gets Ctrl-C itself, and says what it had done so far.

@@ -1,37 +1,47 @@
 """Reading the queue: who may decide what, what comes next, and what it amounts to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
+from django.db.models.lookups import Contains
 from django.utils import timezone
 
 from approvals import shown
 from approvals.models import ApprovalRequest, Decision, user_key
-from approvals.rules import Limit
+from approvals.rules import Limit, Status
 from approvals.services import limits_of, permissions_given
 
 
 def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]:
-    """The pending requests on which this person's decision would stand: `check_may_decide` as a query."""
-    now = now or timezone.now()
-    pending = ApprovalRequest.objects.pending().filter(expires_at__gt=now)
+    """The pending requests on which this person's decision would stand, most urgent first."""
+    return ApprovalRequest.objects.filter(decidable(user, now or timezone.now())).by_priority()
+
+
+def decidable(user, now: datetime) -> Q:
+    """`check_may_decide` as a condition."""
+    pending = Q(status=Status.PENDING.value, expires_at__gt=now)
     if not user.is_active:
-        return pending.none()
+        return pending & Q(pk__in=())
     given = permissions_given(user).values_list("content_type__app_label", "codename")
     covered = Q(needs_limit=False)
     for limit in limits_of(user):
         covered |= _reached(limit)
     key = user_key(user)
-    edited = pending.annotate(hands=Cast("editors", TextField())).filter(hands__contains=f'"{key}"')
-    by_me = Decision.objects.filter(Q(actor_key=key) | Q(on_behalf_of_key=key))
-    approved = by_me.filter(request=OuterRef("pk"), fingerprint=OuterRef("fingerprint"))
-    mine = pending.filter(covered, permission__in=[f"{app}.{name}" for app, name in given])
-    mine = mine.filter(~Exists(approved), returned_at__isnull=True)
-    return mine.exclude(proposed_by_key=key).exclude(pk__in=edited.values("pk")).by_priority()
+    changed_by_me = Contains(Cast("editors", TextField()), f'"{key}"')
+    approvals = Decision.objects.filter(Q(actor_key=key) | Q(on_behalf_of_key=key))
+    approved = approvals.filter(request=OuterRef("pk"), fingerprint=OuterRef("fingerprint"))
+    return (
+        pending
+        & Q(permission__in=[f"{app}.{name}" for app, name in given], returned_at__isnull=True)
+        & covered
+        & ~Q(proposed_by_key=key)
+        & (Q(approvals_given=0) | ~Exists(approved))
+        & ~Q(changed_by_me)
+    )
 
 
 def _reached(limit: Limit) -> Q:
@@ -74,19 +84,34 @@ class Standing:
     at_stake: tuple[tuple[str, Decimal], ...]
     due_today: int
     oldest: datetime | None
+    views: dict[str, int]
 
 
-def standing(requests: QuerySet[ApprovalRequest], now: datetime) -> Standing:
-    """One query. "Today" ends at midnight UTC; what is late already is due today."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+def midnight_after(now: datetime) -> datetime:
+    """Where "today" ends: at midnight UTC."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def standing(
+    requests: QuerySet[ApprovalRequest],
+    now: datetime,
+    *,
+    within: Q | None = None,
+    views: Mapping[str, Q] | None = None,
+) -> Standing:
+    """One query. What is late already is due today. The figures are of what lies `within`; `views` are
+    counted beside them, each among all of `requests`."""
+    within, views = within or Q(), views or {}
+    due = within & Q(decision_due_at__lt=midnight_after(now))
     rows = list(
         requests.order_by()
         .values("currency")
         .annotate(
-            number=Count("pk"),
-            total=Sum("value_at_stake"),
-            due=Count("pk", filter=Q(decision_due_at__lt=midnight)),
-            oldest=Min("requested_at"),
+            number=Count("pk", filter=within),
+            total=Sum("value_at_stake", filter=within),
+            due=Count("pk", filter=due),
+            oldest=Min("requested_at", filter=within),
+            **{f"view_{name}": Count("pk", filter=held) for name, held in views.items()},
         )
         .order_by("currency")
     )
@@ -94,7 +119,8 @@ def standing(requests: QuerySet[ApprovalRequest], now: datetime) -> Standing:
         requests=sum(row["number"] for row in rows),
         at_stake=tuple((row["currency"], row["total"]) for row in rows if row["total"]),
         due_today=sum(row["due"] for row in rows),
-        oldest=min((row["oldest"] for row in rows), default=None),
+        oldest=min((row["oldest"] for row in rows if row["oldest"]), default=None),
+        views={name: sum(row[f"view_{name}"] for row in rows) for name in views},
     )
 
 

@@ -371,6 +371,11 @@ def check_delegation(
         )
 
 
+def is_working(moment: datetime, calendar: WorkingHours) -> bool:
+    at = moment.astimezone(ZoneInfo(calendar.zone))
+    return at.isoweekday() in calendar.weekdays and calendar.opens <= at.hour < calendar.closes
+
+
 def working_deadline(start: datetime, hours: float, calendar: WorkingHours) -> datetime:
     """The moment at which `hours` working hours have passed since `start`, in UTC."""
     zone = ZoneInfo(calendar.zone)

@@ -15,7 +15,16 @@ class DeskAdminConfig(AdminConfig):
         super().ready()
         # Only after every app's pages are registered can some be taken away again. Anybody allowed to add a
         # schedule there runs any function of any module, and who may only look can put tasks back.
+        from axes.models import AccessFailureLog, AccessLog
         from django.contrib import admin
         from django_q.models import Failure, OrmQ, Schedule, Success
 
         admin.site.unregister([Failure, OrmQ, Schedule, Success])
+        for log in (AccessFailureLog, AccessLog):
+            page = admin.site.get_model_admin(log)
+            page.has_change_permission = page.has_delete_permission = _never
+
+
+def _never(request, obj=None) -> bool:
+    """Who logged in, and who tried, is for reading."""
+    return False

@@ -94,7 +94,7 @@ def _trouble(now: datetime) -> list[tuple[str, int, str]]:
         ("stuck: the worker died at it", stuck(now).count(), f"{page}?trouble=stuck"),
         ("may or may not have gone out", unknown.count(), f"{page}?status=unknown"),
         (f"failed for good in the last {NEWS.days} days", failed.count(), f"{page}?status=failed"),
-        ("requests that nobody can decide", _stranded(), f"{_queue_page()}?unroutable=1"),
+        ("requests that nobody can decide", _stranded(), f"{_queue_page()}?view=unroutable"),
         ("tasks are overdue", overdue_tasks(now).count(), f"{page}?trouble=overdue"),
     ]
     return [row for row in rows if row[1]]

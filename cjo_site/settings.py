@@ -354,6 +354,8 @@ if WEBHOOK_URL and not WEBHOOK_SECRET:
 # --- what is for testing, and for whoever watches from outside
 
 AUTO_APPROVE_FOR_TESTING = env.flag("AUTO_APPROVE_FOR_TESTING", False)
+# Mail to the people who decide.
+NOTICES = env.flag("NOTICES", True)
 # Where the number and hash of the audit's last event are sent every day, to be kept out of reach.
 AUDIT_HEAD_EMAIL = env.text("AUDIT_HEAD_EMAIL")
 

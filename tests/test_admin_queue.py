@@ -114,6 +114,126 @@ def test_fifty_rows_cost_as_many_queries_as_one(people):
     assert counts[0] == counts[1] <= 12
 
 
+VIEWS = ["", "mine", "due", "high", "unroutable", "expired"]
+
+
+@pytest.fixture
+def one_for_each_view(people):
+    """Ten requests: one is due, two have a high value, of which the approver may decide one, one can be
+    decided by nobody, and two expired, one of them long ago."""
+    rows = open_some(10)
+    of = [ApprovalRequest.objects.filter(pk=row.pk) for row in rows]
+    now = timezone.now()
+    ApprovalRequest.objects.update(decision_due_at=now + timedelta(days=2), risk_tier="medium")
+    of[0].update(decision_due_at=now - timedelta(hours=1))
+    of[1].update(heightened=True, risk_tier="high")
+    of[2].update(heightened=True, value_at_stake=Decimal(500_000))
+    of[3].update(unroutable=True, permission="approvals.nobody_has_this")
+    of[4].update(status="expired", expires_at=now - timedelta(days=2), decided_at=now)
+    of[5].update(status="expired", expires_at=now - timedelta(days=8), decided_at=now)
+    return rows
+
+
+def shown_at(client, address: str) -> tuple[set[str], dict[str, str], list[str]]:
+    """The rows of a page of the queue, the links of its views with their figures, and the current ones."""
+    context = client.get(f"{QUEUE}{address}").context
+    links = {link.query_string: link.figure for link in context["views"]}
+    current = [link.label for link in context["views"] if link.current]
+    return {row.concerning for row in context["cl"].result_list}, links, current
+
+
+def test_the_saved_views_hold_what_they_say(one_for_each_view, people):
+    client = client_of(people["approver"])
+    held = {view: shown_at(client, f"?view={view}" if view else "")[0] for view in VIEWS}
+    pending = {row.concerning for row in one_for_each_view} - {"Q004", "Q005"}
+    assert held == {
+        "": pending,
+        "mine": pending - {"Q002", "Q003"},
+        "due": {"Q000"},
+        "high": {"Q001", "Q002"},
+        "unroutable": {"Q003"},
+        "expired": {"Q004"},
+    }
+
+
+@pytest.mark.parametrize("narrowed", ["", "risk_tier=high", "q=Q00", "q=Q001&risk_tier=high", "q=nobody"])
+def test_a_view_counts_what_its_link_leads_to_with_search_and_filters_kept(
+    one_for_each_view, people, narrowed
+):
+    client = client_of(people["approver"])
+    _, links, current = shown_at(client, f"?{narrowed}")
+    assert current == ["All waiting"]
+    assert len(links) == len(VIEWS)
+    for link, figure in links.items():
+        assert all(part in link for part in narrowed.split("&"))
+        rows, same_links, _ = shown_at(client, link)
+        assert figure == str(len(rows)), link
+        assert same_links == links
+
+
+def test_the_current_view_is_marked_and_search_and_filters_stay_in_it(one_for_each_view, people):
+    client = client_of(people["approver"])
+    html = client.get(QUEUE, {"view": "high", "risk_tier": "high"}).content.decode()
+    assert html.count('aria-current="page"') == 2
+    assert 'aria-current="page">High value <span' in html
+    assert '<input type="hidden" name="view" value="high">' in html
+    assert '<input type="hidden" name="risk_tier" value="high">' in html
+    assert '<a class="clear" href="?view=high">' in html
+    check_html(html)
+
+
+def test_a_status_of_ones_own_takes_the_view_back_and_the_other_way_round(one_for_each_view, people):
+    client = client_of(people["approver"])
+    html = client.get(QUEUE, {"view": "expired"}).content.decode()
+    assert "Status: <b>Expired</b>" in html
+    assert 'href="?status=approved"' in html
+    assert "<h1>Expired this week</h1>" in html
+    rows, links, current = shown_at(client, "?status=all&risk_tier=medium")
+    assert len(rows) == 9
+    assert current == []
+    assert "?risk_tier=medium&view=due" in links
+
+
+def test_the_figures_above_the_list_are_those_of_the_view(one_for_each_view, people):
+    response = client_of(people["approver"]).get(QUEUE, {"view": "high"})
+    assert response.context["counts"].startswith("2 requests, $501,000 a year at stake; none due today")
+
+
+def test_an_empty_view_says_so_in_its_own_words(people):
+    client = client_of(people["approver"])
+    assert "Nothing waits for you." in client.get(QUEUE, {"view": "mine"}).content.decode()
+    html = client.get(QUEUE, {"view": "unroutable", "q": "Q"}).content.decode()
+    assert "No request of this view matches." in html
+    assert client.get(QUEUE, {"view": "no-such-view"}).status_code == 200
+
+
+def test_who_decides_nothing_is_not_told_what_is_theirs(one_for_each_view, people):
+    labels = [link.label for link in client_of(people["auditor"]).get(QUEUE).context["views"]]
+    assert "Mine to decide" not in labels
+    assert "Nobody can decide" in labels
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_of_fifty_rows_costs_at_most_twelve_queries(people, view):
+    open_some(60)
+    ApprovalRequest.objects.update(heightened=True, unroutable=True, decision_due_at=timezone.now())
+    if view == "expired":
+        ApprovalRequest.objects.update(status="expired", expires_at=timezone.now())
+    client = client_of(people["approver"])
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(QUEUE, {"view": view} if view else {})
+    assert len(response.context["cl"].result_list) == 50
+    assert len(queries) <= 12
+
+
+def test_the_page_of_a_request_leads_on_by_a_link(sample_run, people):
+    first, second = ApprovalRequest.objects.pending().by_priority()
+    client = client_of(people["approver"])
+    html = client.get(f"{QUEUE}{first.pk}/change/").content.decode()
+    assert f'<a href="{QUEUE}{second.pk}/change/" rel="next">' in html
+    check_html(html)
+
+
 def test_nothing_can_be_added_changed_or_deleted_from_the_queue(sample_run, people):
     root = people["manager"]
     root.is_superuser = True

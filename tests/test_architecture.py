@@ -33,7 +33,7 @@ FORBIDDEN = {
     "approvals/rules.py": ("django", "approvals"),
     "journeys/domain/": ("django", "approvals", "rest_framework", "journeys.models", "journeys.services"),
     "journeys/models/": ABOVE_MODELS,
-    "approvals/models.py": ABOVE_MODELS,
+    "approvals/models/": ABOVE_MODELS,
     "journeys/services/": ABOVE_SERVICES,
     "approvals/services/": ABOVE_SERVICES,
     "journeys/executors.py": ("journeys.models", *ABOVE_MODELS),

@@ -13,6 +13,10 @@ class AccountAdmin(UserAdmin):
 
     readonly_fields = ("is_superuser", "groups", "user_permissions", "last_login", "date_joined")
 
+    def has_delete_permission(self, request, obj=None):
+        """The trail names accounts by their key: whoever leaves is made inactive."""
+        return False
+
 
 @admin.register(Group)
 class ReadOnlyGroupAdmin(GroupAdmin):

@@ -3,14 +3,27 @@
 from collections.abc import Callable, Iterable
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 
-def known_values(name: str, heading: str, values: Callable[[], Iterable[tuple[str, str]]], *, default=""):
-    """A filter on the field `name`, in the URL under that name. With a default, "all" has to be asked for."""
+def known_values(
+    name: str,
+    heading: str,
+    values: Callable[[], Iterable[tuple[str, str]]],
+    *,
+    default: str | Callable[[HttpRequest], str] = "",
+    replaces: tuple[str, ...] = (),
+):
+    """A filter on the field `name`, in the URL under that name. With a default, "all" has to be asked for.
+    Choosing a value takes the parameters it `replaces` out of the URL."""
 
     class KnownValues(admin.SimpleListFilter):
         title = heading
         parameter_name = name
+
+        def __init__(self, request, *arguments):
+            self.default = default(request) if callable(default) else default
+            super().__init__(request, *arguments)
 
         def lookups(self, request, model_admin):
             return list(values())
@@ -19,14 +32,16 @@ def known_values(name: str, heading: str, values: Callable[[], Iterable[tuple[st
             return bool(self.lookup_choices)
 
         def chosen(self) -> str:
-            return self.value() or default or "all"
+            return self.value() or self.default or "all"
 
         def choices(self, changelist):
             for value, label in [("all", "All"), *self.lookup_choices]:
-                chosen = {name: value} if default or value != "all" else {}
+                chosen = {name: value} if self.default or value != "all" else {}
                 yield {
                     "selected": self.chosen() == value,
-                    "query_string": changelist.get_query_string(chosen, [] if chosen else [name]),
+                    "query_string": changelist.get_query_string(
+                        chosen, [*replaces, *([] if chosen else [name])]
+                    ),
                     "display": label,
                 }
 

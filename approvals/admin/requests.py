@@ -11,6 +11,7 @@ from approvals import queue, shown
 from approvals.addresses import request_url, trail_url
 from approvals.admin.acts import ACTS, DECIDE_SEVERAL, checkbox, may_decide
 from approvals.admin.filters import known_values
+from approvals.admin.saved import SavedViewFilter, status_of_view
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest, AuditEvent, Decision
 from approvals.rules import Limit, Refusal, Status, Verdict
@@ -145,17 +146,18 @@ class ApprovalRequestAdmin(DeskAdmin):
     search_fields = ("concerning",)
     search_help_text = "Customer or request id"
     list_filter = (
+        SavedViewFilter,
         known_values(
             "status",
             "status",
             lambda: [(status.value, status.capitalize()) for status in Status],
-            default=Status.PENDING.value,
+            default=status_of_view,
+            replaces=("view",),
         ),
         known_values("risk_tier", "risk", lambda: choices("risk_tier").items()),
         known_values("action", "action", lambda: choices("action").items()),
         known_values("segment", "segment", lambda: choices("segment").items()),
         known_values("kind", "kind", lambda: labels().items()),
-        known_values("unroutable", "who can", lambda: [("1", "Nobody can decide it")]),
     )
     acts = (
         Act(
@@ -188,11 +190,31 @@ class ApprovalRequestAdmin(DeskAdmin):
     def list_page(self, request, refused=None, **extra):
         response = super().list_page(request, refused, **extra)
         changelist = getattr(response, "context_data", {}).get("cl")
-        if changelist is not None and request.GET.get("status", Status.PENDING) == Status.PENDING:
-            now = timezone.now()
-            found = queue.standing(changelist.queryset, now)
-            response.context_data |= {"counts": queue.told(found, now), "waiting": found.requests}
+        if changelist is not None:
+            response.context_data |= self._views(request, changelist)
         return response
+
+    def _views(self, request, changelist) -> dict:
+        """The saved views with their counts, and what the chosen one amounts to."""
+        views = next(spec for spec in changelist.filter_specs if isinstance(spec, SavedViewFilter))
+        changelist.filter_specs.remove(views)
+        # To clear the filters is not to leave the view.
+        others = [spec.parameter_name for spec in changelist.filter_specs]
+        changelist.has_active_filters = any(spec.value() for spec in changelist.filter_specs)
+        changelist.clear_all_filters_qs = changelist.get_query_string(remove=others)
+        found, status = self.get_queryset(request), status_of_view(request)
+        for spec in changelist.filter_specs:
+            if spec.parameter_name != "status":
+                found = spec.queryset(request, found)
+        found, _ = self.get_search_results(request, found, changelist.query)
+        standing = views.standing(found)
+        decides = request.user.has_perm("approvals.decide_approvalrequest")
+        context = {"views": views.links(changelist, standing.views, decides=decides)}
+        if request.GET.get("status", status) == status:
+            context |= {"view": views.chosen, "waiting": standing.requests}
+            if views.chosen.waiting and standing.requests:
+                context["counts"] = queue.told(standing, views.now)
+        return context
 
     # -- the page
 
@@ -205,6 +227,7 @@ class ApprovalRequestAdmin(DeskAdmin):
         subject = subject_of(row.kind)
         reasons = choices("person_reasons")
         events = AuditEvent.objects.filter(request_id=row.pk).select_related("detail")
+        following = queue.next_after(row, request.user)
         decision = row.decisions.select_related("event__detail").filter(ends=True).first()
         return {
             "title": row.title,
@@ -213,6 +236,7 @@ class ApprovalRequestAdmin(DeskAdmin):
             "evidence": subject.describe(row, request.user),
             "refusal": refusal_for(row, request.user),
             "place": queue.place(row) if row.status == Status.PENDING else None,
+            "next_url": request_url(following.pk) if following else "",
             "person_reasons": [_inside_a_sentence(reasons.get(word, word)) for word in row.person_reasons],
             "authority": _authority(request.user),
             "decision": decision,

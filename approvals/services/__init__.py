@@ -15,6 +15,7 @@ from approvals.services.deciding import (
     supersede,
     use_approval,
 )
+from approvals.services.notices import silently, tell_outcome
 from approvals.services.opening import Facets, NewRequest, Terms, open_requests, refresh
 from approvals.services.people import (
     actor_of,
@@ -65,7 +66,9 @@ __all__ = [
     "reroute_due",
     "revise",
     "revoke",
+    "silently",
     "supersede",
     "take_over",
+    "tell_outcome",
     "use_approval",
 ]

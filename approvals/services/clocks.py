@@ -9,6 +9,7 @@ from django.utils import timezone
 from approvals.audit import record
 from approvals.models import ApprovalRequest
 from approvals.rules import Actor, AlreadyDecided, Stale, Status
+from approvals.services import notices
 from approvals.services.moves import event_of, move
 from approvals.services.opening import mark_unroutable
 from approvals.services.people import Deciders
@@ -33,10 +34,15 @@ def remind_due(*, actor: Actor, now: datetime | None = None, at_most: int = AT_M
     now = now or timezone.now()
     due = ApprovalRequest.objects.pending().filter(remind_at__lte=now, reminded_at__isnull=True)
 
+    deciders = None
+
     def remind(request: ApprovalRequest) -> None:
+        nonlocal deciders
         untouched = ApprovalRequest.objects.pending().filter(pk=request.pk, reminded_at__isnull=True)
         if untouched.update(reminded_at=now):
             record([event_of("request.reminded", request, actor)])
+            deciders = deciders or Deciders()
+            notices.remind(request, deciders)
 
     return _each(due[:at_most], remind)
 
@@ -55,6 +61,7 @@ def escalate_due(*, actor: Actor, now: datetime | None = None, at_most: int = AT
         untouched = ApprovalRequest.objects.pending().filter(pk=request.pk, escalated_at__isnull=True)
         if untouched.update(escalated_at=now, routed_to=group):
             record([event_of("request.escalated", request, actor, after=group or "nobody else")])
+            notices.escalate(request, group, deciders)
 
     return _each(late.order_by("decision_due_at")[:at_most], escalate)
 

@@ -12,6 +12,7 @@ from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, RequestRevision
 from approvals.rules import Actor, Proposer, Status
+from approvals.services import notices
 from approvals.services.moves import already_decided, event_of, unmoved
 from approvals.services.people import Deciders
 
@@ -90,6 +91,7 @@ def open_requests(
         events = [event_of("request.opened", row, proposer, after=Status.PENDING) for row in rows]
         events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
         record(events)
+        notices.announce([row for row, asks in zip(rows, wanted, strict=True) if asks], deciders)
     return rows
 
 
@@ -122,6 +124,8 @@ def refresh(
             },
         )
         record([event_of("request.refreshed", row, actor, reason="; ".join(moved))])
+        if row.urgency != request.urgency:
+            notices.announce([row])
     return row
 
 
@@ -162,7 +166,9 @@ def mark_unroutable(request: ApprovalRequest) -> ApprovalRequest:
     missing = Deciders().are_missing(request)
     if missing != request.unroutable:
         request.unroutable = missing
-        ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)
+        with transaction.atomic():
+            ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)
+            notices.announce([request])
     return request
 
 

@@ -92,12 +92,34 @@ class Deciders:
             self._everybody.append((user, Decider(key=user_key(user), permitted=True, limits=limits)))
         self._with_limits = [(user, decider) for user, decider in self._everybody if decider.limits]
         self._permitted: dict[tuple[int, str], bool] = {}
+        self._delegations: list[Delegation] | None = None
 
     def of(self, request: ApprovalRequest) -> Iterator:
         """The users who could still decide this request, four eyes and limits considered."""
         asked = request.asked()
         people = self._with_limits if request.needs_limit else self._everybody
         return (user for user, decider in people if self._could(user, decider, asked, request.permission))
+
+    def told_of(self, request: ApprovalRequest) -> list:
+        """Those of `of`, and who stands in for one of them at this time."""
+        people = {user.pk: user for user in self.of(request)}
+        asked = request.asked()
+        for row in self._standing_in():
+            if row.delegator_id in people and user_key(row.delegate) not in asked.hands | asked.approvers:
+                people.setdefault(row.delegate_id, row.delegate)
+        return list(people.values())
+
+    def pool(self) -> list:
+        """Who could decide anything that takes a limit, or stands in for one of them."""
+        people = {user.pk: user for user, _ in self._with_limits}
+        deputies = [row.delegate for row in self._standing_in() if row.delegator_id in people]
+        return list((people | {user.pk: user for user in deputies}).values())
+
+    def _standing_in(self) -> list[Delegation]:
+        if self._delegations is None:
+            active = Delegation.objects.active(timezone.now()).order_by("pk")
+            self._delegations = list(active.select_related("delegate"))
+        return self._delegations
 
     def escalation_target(self, request: ApprovalRequest, *, steps: int = 1) -> str:
         """The group that is asked as well once this request is late; empty where no limit names one."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 from approvals.audit import Event, record, through_door
 from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rules import Refusal, Verdict
-from approvals.services import decide
+from approvals.services import decide, silently
 from journeys.demo import people, sample
 from journeys.demo.made import Seeded
 from journeys.demo.past import DOOR, SEEDER, Past
@@ -56,7 +56,7 @@ def seed(
     people.NameTaken. Nothing is written then.
     """
     _check()
-    with through_door(DOOR):
+    with through_door(DOOR), silently():
         made = Seeded(customers, seed, weeks)
         users = people.make()
         today = timezone.now().astimezone(UTC).date()

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from approvals.audit import Event, record
 from approvals.rules import NotAuthorised, NotFound, Refusal
-from approvals.services import actor_of
+from approvals.services import actor_of, tell_outcome
 from journeys.domain.vocabulary import InterventionStatus, OutcomeKind, phrase
 from journeys.models import Intervention, Outcome
 
@@ -89,6 +89,7 @@ def record_outcome(
                 )
             ]
         )
+        tell_outcome(request, outcome=phrase(row.outcome), outcome_key=row.outcome_id)
     return row
 
 

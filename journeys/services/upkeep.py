@@ -1,20 +1,26 @@
 """What the worker does every minute, whatever else happens."""
 
 import logging
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db import transaction
 from django.utils import timezone
 
 from approvals.chain import head
 from approvals.invariants import Breach, broken
+from approvals.postbox import send_due, write_digests_of
+from approvals.rules import is_working
 from approvals.services import escalate_due, expire_overdue, remind_due, reroute_due
 from journeys.models import Heartbeat, InvariantCheck
 from journeys.services.execution import WORKER, execute_due, give_up_overdue
+from journeys.services.policies import in_force, working_hours
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT = "worker"
+DIGEST = "digest"
 
 
 def sweep() -> None:
@@ -23,7 +29,9 @@ def sweep() -> None:
     A part that breaks does not hold up the others. Raises ExceptionGroup at the end with all that broke.
     """
     broken = []
-    for part in (beat, _expire, _escalate, _remind, _reroute, give_up_overdue, execute_due):
+    # Mail to people comes last: the time that a slow mail server takes is then nobody else's.
+    parts = (beat, _expire, _escalate, _remind, _reroute, give_up_overdue, execute_due, _digest, send_due)
+    for part in parts:
         try:
             part()
         except Exception as error:
@@ -51,6 +59,22 @@ def _remind() -> None:
 
 def _reroute() -> None:
     reroute_due(actor=WORKER)
+
+
+def _digest() -> None:
+    """Once a day, when the working day has begun: also late, where no worker ran in the morning."""
+    now = timezone.now()
+    calendar = working_hours(in_force().rules)
+    if not is_working(now, calendar):
+        return
+    opened = now.astimezone(ZoneInfo(calendar.zone)).replace(
+        hour=calendar.opens, minute=0, second=0, microsecond=0
+    )
+    if Heartbeat.objects.filter(name=DIGEST, beat_at__gte=opened).exists():
+        return
+    with transaction.atomic():
+        Heartbeat.objects.update_or_create(name=DIGEST, defaults={"beat_at": now})
+        write_digests_of(opened.date())
 
 
 def check_invariants() -> list[Breach]:

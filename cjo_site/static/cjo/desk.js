@@ -18,7 +18,7 @@ document.addEventListener("keydown", (event) => {
 
 // A form that is on its way is not sent a second time by an impatient click.
 document.addEventListener("submit", (event) => {
-  if (event.target.method === "post") {
+  if (event.target.method === "post" && !event.defaultPrevented) {
     for (const button of event.target.querySelectorAll("button[type=submit]")) button.disabled = true;
   }
 });

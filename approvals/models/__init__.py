@@ -1,0 +1,24 @@
+"""The gate's rows, by subject."""
+
+from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, Decision
+from approvals.models.authority import AuthorityLimit, Delegation
+from approvals.models.notices import Notice
+from approvals.models.requests import ApprovalRequest, RequestRevision
+
+__all__ = [
+    "ApprovalRequest",
+    "AuditDetail",
+    "AuditEvent",
+    "AuditHead",
+    "AuthorityLimit",
+    "Decision",
+    "Delegation",
+    "Notice",
+    "RequestRevision",
+    "user_key",
+]
+
+
+def user_key(user) -> str:
+    """How the audit names an account: its key outlives renaming, and the row itself."""
+    return f"user:{user.pk}"

@@ -1,0 +1,35 @@
+"""What the trials share. At the end of a run they tell what each of them did: a row of `docs/trials.md`."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from tests.trials import portfolio
+
+_TOLD = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def no_grace(db):
+    return portfolio.without_grace()
+
+
+@pytest.fixture
+def tell(request) -> Callable[[object, str], None]:
+    """`tell(how often, what came of it)`, at the end of a trial that held."""
+    started = time.monotonic()
+
+    def note(times: object, result: str) -> None:
+        name = request.node.name.removeprefix("test_").replace("_", " ")
+        cells = (name, times, connection.display_name, result, f"{time.monotonic() - started:.0f}")
+        row = "| " + " | ".join(str(cell) for cell in cells) + " |"
+        request.config.stash.setdefault(_TOLD, []).append(row)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for row in config.stash.get(_TOLD, []):
+        terminalreporter.write_line(row)
