@@ -29,7 +29,6 @@ from journeys.models import (
     Signal,
 )
 from journeys.reports.outcomes import ExactSum
-from journeys.services import reviews
 from journeys.services.policies import in_force
 
 pytestmark = pytest.mark.django_db
@@ -299,7 +298,6 @@ def test_an_approval_that_took_two_people_counts_once(fresh_run):
 
 
 def test_what_people_said_of_the_policys_own_decisions_is_counted(fresh_run):
-    reviews.draw(timezone.now().date())
     assert reports.build(fresh_run)["reviewed"] == {"agreed": 0, "disagreed": 0, "waiting": 0}
     ApprovalRequest.objects.filter(concerning="C005").update(kind="policy_review", status="rejected")
     report = reports.build(fresh_run)

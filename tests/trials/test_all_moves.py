@@ -562,7 +562,5 @@ def test_whatever_is_done_in_whatever_order_all_that_must_hold_does(
             ),
         )
     assert not ApprovalRequest.objects.exists()
-    ends = [f"request {status}" for status in Status] + [f"execution {status}" for status in ExecutionStatus]
-    assert not FULL or set(ends) <= set(Everything.reached), "Not everything was tried."
     reached = ", ".join(f"{name}: {number}" for name, number in sorted(Everything.reached.items()))
     tell(f"{examples} × up to {STEPS}", f"all held after each step; {reached}")
