@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals import words
 from approvals.models import AuditDetail, AuditEvent, AuditHead
+from approvals.models.audit import chained
+from approvals.rows import insert
 from approvals.rules import Actor, chain_hash, detail_digest
 
 _through: ContextVar[str] = ContextVar("door", default="")
@@ -47,8 +50,8 @@ class Event:
     details: dict = field(default_factory=dict)
 
 
-def record(events: Iterable[Event]) -> list[AuditEvent]:
-    """Append the events, in order, inside the caller's transaction, and return their rows.
+def record(events: Iterable[Event]) -> list[int]:
+    """Append the events, in order, inside the caller's transaction, and return their sequence numbers.
 
     Raises ValueError on a word that is not registered. Call it last in a transaction: from here to the
     commit nobody else can append.
@@ -63,37 +66,41 @@ def record(events: Iterable[Event]) -> list[AuditEvent]:
     # No savepoint: an error here has to undo the whole of the caller's transaction anyway.
     with transaction.atomic(savepoint=False):
         head = _take_head()
-        sequence, previous = head.sequence, head.hash
+        previous = head.hash
+        numbers = list(range(head.sequence + 1, head.sequence + 1 + len(events)))
         rows, details = [], []
-        for event in events:
-            sequence += 1
-            salt = secrets.token_hex(16)
-            document = _personal(event)
-            row = AuditEvent(
-                sequence=sequence,
-                at=now,
-                word=event.word,
-                actor_key=event.actor.key,
-                on_behalf_of_key=event.actor.on_behalf_of_key,
-                door=_through.get() or event.actor.door,
-                kind=event.kind,
-                subject_key=event.subject_key,
-                concerning=event.concerning,
-                request_id=event.request_id,
-                before=event.before,
-                after=event.after,
-                fingerprint=event.fingerprint,
-                policy=event.policy,
-                detail_digest=detail_digest(salt, document),
-                previous_hash=previous,
-            )
-            row.hash = previous = chain_hash(previous, row.chained_fields())
-            rows.append(row)
-            details.append(AuditDetail(event=row, salt=salt, document=document))
-        AuditEvent.objects.bulk_create(rows, batch_size=1000)
-        AuditDetail.objects.bulk_create(details, batch_size=1000)
-        _move_head(head, sequence, previous)
-    return rows
+        for sequence, event in zip(numbers, events, strict=True):
+            salt, document = secrets.token_hex(16), _personal(event)
+            fields = _chained(event, sequence, now, detail_digest(salt, document))
+            current = chain_hash(previous, chained(fields))
+            rows.append((*fields, previous, current))
+            details.append((sequence, salt, document))
+            previous = current
+        insert(AuditEvent, (*AuditEvent.CHAINED, "previous_hash", "hash"), rows)
+        insert(AuditDetail, ("event", "salt", "document"), details)
+        _move_head(head, numbers[-1], previous)
+    return numbers
+
+
+def _chained(event: Event, sequence: int, now: datetime, digest: str) -> tuple:
+    """In the order of AuditEvent.CHAINED."""
+    return (
+        sequence,
+        now,
+        event.word,
+        event.actor.key,
+        event.actor.on_behalf_of_key,
+        _through.get() or event.actor.door,
+        event.kind,
+        event.subject_key,
+        event.concerning,
+        event.request_id,
+        event.before,
+        event.after,
+        event.fingerprint,
+        event.policy,
+        digest,
+    )
 
 
 def _take_head() -> AuditHead:

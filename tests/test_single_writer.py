@@ -37,8 +37,13 @@ FIELDS_OF_CALLERS = {
     ),
 }
 # Writes rows of whatever model it is given: what comes in from outside, with a status only as it begins.
-OF_ANY_MODEL = {("?", "journeys/services/intake.py", "flush")}
-BEGINNINGS = ("create", "bulk_create", "get_or_create")
+OF_ANY_MODEL = {
+    ("?", "journeys/services/intake.py", "flush"),
+    ("?", "approvals/rows.py", "insert_all"),
+}
+# Functions of `approvals.rows`, called with the model.
+PAST_THE_ORM = ("insert", "insert_all")
+BEGINNINGS = ("create", "bulk_create", "get_or_create", *PAST_THE_ORM)
 TABLES = ("approvals_approvalrequest", "journeys_intervention", "journeys_execution")
 
 
@@ -163,6 +168,8 @@ def writes() -> tuple[Write, ...]:
         file = path.relative_to(ROOT).as_posix()
         for function in functions(ast.parse(path.read_text())):
             for node in ast.walk(function):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in PAST_THE_ORM:
+                    found += [Write(model, file, function.name, node.func.id, None) for model in _named(node)]
                 if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                     continue
                 if node.func.attr not in WRITERS or _of_a_set(node):
@@ -171,6 +178,12 @@ def writes() -> tuple[Write, ...]:
                 for model in models & set(STATEFUL) if models else {"?"}:
                     found.append(Write(model, file, function.name, node.func.attr, fields_of(node, function)))
     return tuple(found)
+
+
+def _named(call: ast.Call) -> set[str]:
+    """The model that a function of `approvals.rows` is called with; anything but a name of one is "?"."""
+    name = getattr(call.args[0], "id", "?")
+    return {name} & set(STATEFUL) if name[:1].isupper() else {"?"}
 
 
 def _of_a_set(call: ast.Call) -> bool:

@@ -1,5 +1,7 @@
 """What was decided and done: rows that the database refuses to change or delete."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models import Q
 
@@ -75,8 +77,13 @@ class AuditEvent(models.Model):
         return str((detail.document or {}).get(name, "")) if detail else ""
 
     def chained_fields(self) -> dict:
-        fields = {name: getattr(self, name) for name in self.CHAINED}
-        return fields | {"at": self.at.isoformat(timespec="microseconds")}
+        return chained([getattr(self, name) for name in self.CHAINED])
+
+
+def chained(values: Sequence) -> dict:
+    """What an event's hash is made of: the values of AuditEvent.CHAINED, in its order."""
+    fields = dict(zip(AuditEvent.CHAINED, values, strict=True))
+    return fields | {"at": fields["at"].isoformat(timespec="microseconds")}
 
 
 class AuditDetail(models.Model):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from approvals import rules
 from approvals.audit import record
-from approvals.models import ApprovalRequest, AuditEvent, Decision
+from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Actor, Authority, Proposer, Status, Verdict
 from approvals.services.moves import already_decided, event_of, get, move, unmoved
 from approvals.services.people import actor_of, decider_of
@@ -165,7 +165,7 @@ def _carried(request: ApprovalRequest) -> bool:
     )
 
 
-def _count_approval(request: ApprovalRequest, actor: Actor, reason: str) -> AuditEvent:
+def _count_approval(request: ApprovalRequest, actor: Actor, reason: str) -> int:
     """One of several approvals. Of two given at the same moment, one has to look again: or both would count
     as the first."""
     untouched = unmoved(request).filter(approvals_given=request.approvals_given)
@@ -195,7 +195,7 @@ def _end(
 
 def _decision(
     request: ApprovalRequest,
-    event: AuditEvent,
+    event: int,
     verdict: Verdict,
     authority: Authority,
     actor: Actor,
@@ -206,7 +206,7 @@ def _decision(
 ) -> Decision:
     return Decision.objects.create(
         request=request,
-        event=event,
+        event_id=event,
         verdict=verdict,
         category=category if verdict == Verdict.REJECTED else "",
         authority=authority,

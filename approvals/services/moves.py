@@ -39,8 +39,8 @@ def move(
     authority: Authority | None = None,
     execute_by: datetime | None = None,
     only_if_unused: bool = False,
-) -> AuditEvent:
-    """Zero rows touched: somebody was first, and AlreadyDecided says who.
+) -> int:
+    """Returns the event's number. Zero rows touched: somebody was first, and AlreadyDecided says who.
 
     Locks are always taken in this order: request, subject's row, head of the audit. So no two transactions
     can wait for each other.

@@ -11,6 +11,7 @@ from django.utils import timezone
 from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, RequestRevision
+from approvals.rows import insert_all
 from approvals.rules import Actor, Proposer, Status
 from approvals.services import notices
 from approvals.services.moves import already_decided, event_of, unmoved
@@ -87,7 +88,7 @@ def open_requests(
         row.unroutable = asks and deciders.are_missing(row)
         row.routed_to = deciders.escalation_target(row, steps=row.level) if asks and row.level else ""
     with transaction.atomic():
-        ApprovalRequest.objects.bulk_create(rows, batch_size=500)
+        insert_all(ApprovalRequest, rows)
         events = [event_of("request.opened", row, proposer, after=Status.PENDING) for row in rows]
         events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
         record(events)

@@ -5,6 +5,7 @@ from itertools import islice
 
 from django.db import transaction
 
+from approvals.rows import insert
 from journeys import cases
 from journeys.cases import Case, NewFinding
 from journeys.domain.vocabulary import Disposition, FindingKind
@@ -30,9 +31,7 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         }
     unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
     with transaction.atomic():
-        Assessment.objects.bulk_create(
-            [_assessment(case, context.run) for case in batch.assessed], batch_size=500
-        )
+        insert(Assessment, _ASSESSMENT, [_assessment(case, context.run) for case in batch.assessed])
         context.note(found)
         for start in range(0, len(unchecked), 500):
             JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
@@ -48,35 +47,31 @@ def _foreseen(proposal: Proposal, context: Context) -> Intervention:
     return intervention
 
 
-def _assessment(case: Case, planned: PipelineRun) -> Assessment:
+_ASSESSMENT = (
+    "run", "customer", "as_of",
+    "journey_stage", "days_in_state", "stage_health",
+    "signal_risk", "friction_score", "overall_risk_score", "churn_risk_score",
+    "contribution_signals", "contribution_time_in_state", "contribution_customer_value",
+    "contribution_signal_count",
+    "risk_tier", "urgency", "risk_factors",
+    "confidence", "recommended_action", "channel", "priority_score",
+    "disposition", "suppression_reason", "disposition_detail",
+)  # fmt: skip
+
+
+def _assessment(case: Case, planned: PipelineRun) -> tuple:
+    """In the order of _ASSESSMENT."""
     disposition, reason, detail = disposition_of(case)
-    parts = case.risk.contributions
-    return Assessment(
-        run=planned,
-        customer_id=case.customer.customer_id,
-        as_of=planned.as_of,
-        journey_stage=case.stage.journey_stage,
-        days_in_state=case.state.days,
-        stage_health=case.state.health,
-        signal_risk=case.summary.signal_risk,
-        friction_score=case.risk.friction_score,
-        overall_risk_score=case.risk.overall,
-        churn_risk_score=case.risk.churn,
-        contribution_signals=parts.signals,
-        contribution_time_in_state=parts.time_in_state,
-        contribution_customer_value=parts.customer_value,
-        contribution_signal_count=parts.signal_count,
-        risk_tier=case.risk.tier,
-        urgency=case.risk.urgency,
-        risk_factors=list(case.reasons),
-        confidence=case.plan.confidence,
-        recommended_action=case.plan.action or "",
-        channel=case.plan.channel or "",
-        priority_score=case.plan.priority,
-        disposition=disposition,
-        suppression_reason=reason,
-        disposition_detail=detail[:300],
-    )
+    state, risk, plan = case.state, case.risk, case.plan
+    return (
+        planned.pk, case.customer.customer_id, planned.as_of,
+        case.stage.journey_stage, state.days, state.health,
+        case.summary.signal_risk, risk.friction_score, risk.overall, risk.churn,
+        *risk.contributions,
+        risk.tier, risk.urgency, case.reasons,
+        plan.confidence, plan.action or "", plan.channel or "", plan.priority,
+        disposition, reason, detail[:300],
+    )  # fmt: skip
 
 
 def disposition_of(case: Case) -> tuple[Disposition, str, str]:

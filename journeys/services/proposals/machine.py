@@ -7,6 +7,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rows import insert_all
 from approvals.rules import Authority, Status
 from approvals.services import authorise_by_policy, open_requests, supersede
 from journeys.cases import Case
@@ -67,7 +68,7 @@ def open_proposals(
                 before=before.get(case.customer.customer_id),
             )
         )
-    Intervention.objects.bulk_create(interventions, batch_size=500)
+    insert_all(Intervention, interventions)
     for_people = [proposal.authority is None for proposal in proposals]
     rows = open_requests(requests, proposer=PIPELINE, for_people=for_people)
     for authority in (Authority.POLICY, Authority.AUTO_APPROVAL_FOR_TESTING):
