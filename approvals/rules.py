@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -376,6 +377,8 @@ def is_working(moment: datetime, calendar: WorkingHours) -> bool:
     return at.isoweekday() in calendar.weekdays and calendar.opens <= at.hour < calendar.closes
 
 
+# A run asks for the same few deadlines for each of its proposals.
+@lru_cache(maxsize=64)
 def working_deadline(start: datetime, hours: float, calendar: WorkingHours) -> datetime:
     """The moment at which `hours` working hours have passed since `start`, in UTC."""
     zone = ZoneInfo(calendar.zone)
