@@ -76,7 +76,8 @@ def _own_proposals(user) -> list[ApprovalRequest]:
 
 
 def _runs() -> dict:
-    last = PipelineRun.objects.select_related("policy").order_by("-pk").first()
+    whole = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
+    last = whole.select_related("policy").order_by("-pk").first()
     return {"last": last, "figures": _figures(last.counts) if last else []}
 
 

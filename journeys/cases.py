@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 
 from journeys.domain import escalation, journey_state
 from journeys.domain.journey_state import StateEvaluation
@@ -24,6 +25,23 @@ from journeys.domain.vocabulary import FindingKind, PersonReason, label
 from journeys.models import Customer, JourneyState, Signal
 
 RANGE_SIZE = 2_000
+
+
+class Span(NamedTuple):
+    """Customers that are looked at together: from `first` to `last`, both included, or those of `ids`."""
+
+    first: str = ""
+    last: str = ""
+    ids: tuple[str, ...] = ()
+
+    def of(self, rows: QuerySet, column: str = "customer_id") -> QuerySet:
+        if self.ids:
+            return rows.filter(**{f"{column}__in": self.ids})
+        return rows.filter(**{f"{column}__gte": self.first, f"{column}__lte": self.last})
+
+
+def only(customer_id: str) -> Span:
+    return Span(ids=(customer_id,))
 
 
 class Profile(NamedTuple):
@@ -83,28 +101,24 @@ class Case:
         return self.customer.name or self.customer.customer_id
 
 
-def ranges(size: int = RANGE_SIZE) -> Iterator[tuple[str, str]]:
-    """First and last id of each range of customers, in the order of ids."""
+def ranges(size: int = RANGE_SIZE) -> Iterator[Span]:
+    """All customers, range by range, in the order of ids."""
     last = ""
     while True:
         ids = Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)
         page = list(ids[:size])
         if not page:
             return
-        yield page[0], page[-1]
+        yield Span(page[0], page[-1])
         last = page[-1]
 
 
-def load(first: str, last: str, *, as_of: date, rules: PolicyDocument) -> list[Case]:
-    """The customers of a range, both ends included, with their open state and their signals in force."""
+def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
+    """The customers of a span, with their open state and their signals in force."""
     since, until = window(as_of, rules)
-    profiles = (
-        Customer.objects.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list(*Profile._fields)
-    )
-    states = JourneyState.objects.filter(customer_id__gte=first, customer_id__lte=last, left_on__isnull=True)
-    in_force = Signal.objects.filter(
-        customer_id__gte=first, customer_id__lte=last, detected_at__gte=since, detected_at__lt=until
-    )
+    profiles = span.of(Customer.objects.order_by("pk")).values_list(*Profile._fields)
+    states = span.of(JourneyState.objects.filter(left_on__isnull=True))
+    in_force = span.of(Signal.objects.filter(detected_at__gte=since, detected_at__lt=until))
     open_states = {
         row[0]: OpenState(*row[1:]) for row in states.values_list("customer_id", *OpenState._fields)
     }
@@ -223,7 +237,7 @@ def weigh_escalation(case: Case, rules: PolicyDocument) -> None:
 
 def assess(customer_id: str, *, as_of: date, rules: PolicyDocument) -> Case | None:
     """One customer through all the rules, as a run sees them. None where there is none such."""
-    cases = load(customer_id, customer_id, as_of=as_of, rules=rules)
+    cases = load(only(customer_id), as_of=as_of, rules=rules)
     for case in cases:
         evaluate_state(case, as_of, rules)
         if case.state is not None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from approvals import shown
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Status
-from journeys import charts, history
+from journeys import cases, charts, history
 from journeys.domain.against import Standpoint, against, polarity
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.signals import SignalFact
@@ -123,7 +123,7 @@ def _against(
     came_since = Signal.objects.filter(
         customer_id=intervention.customer_id, received_at__gt=request.requested_at
     ).exclude(pk__in=known)[:5]
-    contacts = history.past_of(customer.pk, customer.pk, excluding=intervention.pk).get(
+    contacts = history.past_of(cases.only(customer.pk), excluding=intervention.pk).get(
         customer.pk, history.NOTHING
     )
     of_address = history.last_contacts([intervention.recipient], excluding=intervention.pk)

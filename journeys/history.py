@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 
-from journeys.cases import Case
+from journeys.cases import Case, Span
 from journeys.domain.suppression import (
     CustomerHistory,
     OpenIntervention,
@@ -38,9 +38,9 @@ class Past(NamedTuple):
 NOTHING = Past(None, "", (), (), None)
 
 
-def past_of(first: str, last: str, *, excluding: str = "") -> dict[str, Past]:
-    """What counts of the interventions of a range of customers (both ends included), by customer."""
-    rows = Intervention.objects.filter(customer_id__gte=first, customer_id__lte=last)
+def past_of(span: Span, *, excluding: str = "") -> dict[str, Past]:
+    """What counts of the interventions of a span of customers, by customer."""
+    rows = span.of(Intervention.objects.all())
     rows = rows.filter(status__in=[*OPEN_STATUSES, *_DONE, InterventionStatus.REJECTED]).exclude(pk=excluding)
     by_customer = defaultdict(list)
     for row in rows.select_related("execution").iterator():

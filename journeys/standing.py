@@ -91,7 +91,7 @@ def _suppressed(
     case: cases.Case, intervention: Intervention, rules: PolicyDocument, as_of: date
 ) -> str | None:
     key = intervention.customer_id
-    past = history.past_of(key, key, excluding=intervention.pk).get(key, history.NOTHING)
+    past = history.past_of(cases.only(key), excluding=intervention.pk).get(key, history.NOTHING)
     contact = history.last_contacts([intervention.recipient], excluding=intervention.pk).get(
         intervention.recipient
     )

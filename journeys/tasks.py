@@ -60,6 +60,10 @@ def run_pipeline(run_id: int) -> None:
     pipeline.run_queued(run_id)
 
 
+def look_at_marked() -> None:
+    pipeline.look_at_marked()
+
+
 def daily_run() -> None:
     pipeline.run_daily()
 

@@ -1,10 +1,20 @@
 from journeys.models.customers import Customer, JourneyState, Signal
 from journeys.models.interventions import Execution, ExecutionSwitch, Intervention, Outcome
 from journeys.models.policies import Policy
-from journeys.models.runs import Assessment, Finding, Heartbeat, InvariantCheck, PipelineRun
+from journeys.models.runs import (
+    Assessment,
+    Bell,
+    Finding,
+    Heartbeat,
+    InvariantCheck,
+    Mark,
+    PipelineRun,
+    PolicyAllowance,
+)
 
 __all__ = [
     "Assessment",
+    "Bell",
     "Customer",
     "Execution",
     "ExecutionSwitch",
@@ -13,8 +23,10 @@ __all__ = [
     "Intervention",
     "InvariantCheck",
     "JourneyState",
+    "Mark",
     "Outcome",
     "PipelineRun",
     "Policy",
+    "PolicyAllowance",
     "Signal",
 ]

@@ -22,19 +22,29 @@ from journeys.models.policies import Policy
 HEARTBEAT_LIMIT = timedelta(minutes=5)
 
 
+class PipelineRunManager(models.Manager):
+    """Runs that count: a dry run has a row only where somebody else waits for what came of it."""
+
+    def get_queryset(self):
+        return super().get_queryset().filter(dry_run=False)
+
+
 class PipelineRun(models.Model):
     """One run: its goal and plan are written before it starts, then each step's status, counts and
-    seconds. `counts` holds the figures of the run's document."""
+    seconds. `counts` holds the figures of the run's document. The scope `marked` is that of customers about
+    whom something was received: see Mark."""
 
     class Status(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     class Scope(models.TextChoices):
         PORTFOLIO = "portfolio"
         CUSTOMER = "customer"
+        MARKED = "marked"
 
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.PORTFOLIO)
@@ -46,6 +56,7 @@ class PipelineRun(models.Model):
     counts = models.JSONField(default=dict)
     report = models.JSONField(null=True, blank=True)
     auto_approve_for_testing = models.BooleanField(default=False)
+    dry_run = models.BooleanField(default=False)
     requested_by_key = models.CharField(max_length=80)
     requested_by_name = models.CharField("requested by", max_length=150)
     door = models.CharField(max_length=30)
@@ -54,6 +65,11 @@ class PipelineRun(models.Model):
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
+    cancelled_at = models.DateTimeField("cancelling asked for", null=True, blank=True)
+    cancelled_by = models.CharField(max_length=150, blank=True)
+
+    objects = PipelineRunManager()
+    with_dry_runs = models.Manager()  # noqa: DJ012 - a second manager is no field
 
     class Meta:
         ordering = ["-pk"]
@@ -62,7 +78,7 @@ class PipelineRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["scope"],
-                condition=Q(status="running", scope="portfolio"),
+                condition=Q(status="running", scope="portfolio", dry_run=False),
                 name="journeys_one_portfolio_run",
             ),
         ]
@@ -149,6 +165,49 @@ class Finding(models.Model):
 
     def __str__(self):
         return f"{self.get_kind_display()}: {self.subject}"
+
+
+class Mark(models.Model):
+    """A customer to look at again, since something about them was received. It is taken off in the
+    transaction that writes what was concluded, unless something more has come: then it has another token."""
+
+    customer_id = models.CharField(max_length=64, primary_key=True)
+    token = models.CharField(max_length=16)
+    marked_at = models.DateTimeField()
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["marked_at"], name="journeys_mark_age")]
+
+    def __str__(self):
+        return f"{self.customer_id}, {self.marked_at:%d %b %H:%M:%S}"
+
+
+class Bell(models.Model):
+    """Whether a task is on its way that will look at all that waits: then nobody rings for another."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    rung = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return self.name
+
+
+class PolicyAllowance(models.Model):
+    """How many of a day's proposals that single events brought up the policy has decided alone."""
+
+    day = models.DateField(primary_key=True)
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return f"{self.day}: {self.used}"
 
 
 class Heartbeat(models.Model):

@@ -2,24 +2,36 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date
+from types import MappingProxyType
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from approvals.rules import Actor, Refusal
+from approvals.rules import Actor, NotFound, Refusal
 from journeys import cases
-from journeys.cases import Case, NewFinding
+from journeys.cases import Case, NewFinding, Span
 from journeys.domain.vocabulary import Tier
 from journeys.models import Customer, Intervention, PipelineRun, Policy
 from journeys.models.runs import HEARTBEAT_LIMIT
 from journeys.pipeline.recorder import Recorder
-from journeys.pipeline.steps import RANGE_STEPS, RUN_STEPS, STEPS, Context, Range, data_loading
+from journeys.pipeline.steps import (
+    RANGE_STEPS,
+    RUN_STEPS,
+    STEPS,
+    Context,
+    Progress,
+    Range,
+    data_loading,
+    summary_generation,
+)
 from journeys.pipeline.store import note_portfolio_findings, store_range
+from journeys.services import marks
 from journeys.services.policies import in_force
 from journeys.services.proposals import testing_refusal
 
@@ -32,6 +44,11 @@ RANGE_ATTEMPTS = 3
 # run's status then says that it is under way.
 RUN_TIMEOUT = 6 * 3600
 
+# Marked customers are looked at so many at a time, and by one task for so many seconds.
+MARKED_AT_ONCE = 500
+MARKED_FOR = 30.0
+
+EVENTS = Actor(key="machine:events", name="what was received", door="worker")
 WORKER = Actor(key="machine:worker", name="the worker", door="worker")
 SCHEDULE = Actor(key="machine:schedule", name="the daily schedule", door="schedule")
 
@@ -44,6 +61,12 @@ class BadScope(Refusal):
 
 class RunUnderWay(Refusal):
     code = "run_under_way"
+
+
+class NotRunning(Refusal):
+    """A run that has ended, or never began, cannot be cancelled."""
+
+    code = "not_running"
 
 
 class RunFailed(Exception):
@@ -61,13 +84,14 @@ def plan_run(
     as_of: date | None = None,
     customer_id: str = "",
     auto_approve_for_testing: bool = False,
+    dry_run: bool = False,
 ) -> PipelineRun:
     """An unsaved run with its goal and plan.
 
     Raises BadScope where there is nothing to run on, the customer is unknown or the day lies ahead, and
     Refusal where automatic approval is refused.
     """
-    today = timezone.now().astimezone(UTC).date()
+    today = _today()
     as_of = as_of or today
     if as_of > today:
         raise BadScope(f"The day {as_of} lies ahead; today is {today} (UTC).")
@@ -78,63 +102,80 @@ def plan_run(
     auto_approve_for_testing = auto_approve_for_testing or settings.AUTO_APPROVE_FOR_TESTING
     if auto_approve_for_testing and (refusal := testing_refusal()):
         raise Refusal(refusal)
+    scope = PipelineRun.Scope.CUSTOMER if customer_id else PipelineRun.Scope.PORTFOLIO
+    planned = _planned(scope, policy, actor)
+    planned.customer_id, planned.as_of = customer_id or None, as_of
+    planned.auto_approve_for_testing, planned.dry_run = auto_approve_for_testing, dry_run
+    return planned
+
+
+def _planned(scope: PipelineRun.Scope, policy: Policy, actor: Actor) -> PipelineRun:
     return PipelineRun(
-        scope=PipelineRun.Scope.CUSTOMER if customer_id else PipelineRun.Scope.PORTFOLIO,
-        customer_id=customer_id or None,
-        as_of=as_of,
+        scope=scope,
+        as_of=_today(),
         policy=policy,
         goal=GOAL,
         steps=[
             {
                 "name": step.name,
                 "depends_on": list(step.depends_on),
-                "status": "planned" if step.function else "skipped",
+                "status": "planned" if step.is_due(scope) else "skipped",
                 "seconds": None,
                 "in": None,
                 "out": None,
             }
             for step in STEPS
         ],
-        auto_approve_for_testing=auto_approve_for_testing,
         requested_by_key=actor.key,
         requested_by_name=actor.name,
         door=actor.door,
     )
 
 
+def _today() -> date:
+    return timezone.now().astimezone(UTC).date()
+
+
 def run(
     planned: PipelineRun,
     *,
-    dry_run: bool = False,
+    marked: Mapping[str, str] = MappingProxyType({}),
     on_case: Callable[[Case, Intervention | None], None] = lambda case, intervention: None,
     on_finding: Callable[[NewFinding], None] = lambda finding: None,
     on_progress: Callable[[int], None] = lambda customers: None,
 ) -> PipelineRun:
-    """Carry out a planned or queued run and return it, succeeded.
+    """Carry out a planned or queued run and return it, succeeded or cancelled. `marked`: the tokens of the
+    customers that a run of that scope is for. A dry run that nobody has saved stays unsaved.
 
     Raises RunUnderWay where a portfolio run is going on, and RunFailed, naming the step, when one breaks.
     """
-    if not dry_run:
+    kept = not planned.dry_run or planned.pk is not None
+    if kept:
         _start(planned)
     context = Context(
         run=planned,
         policy=planned.policy,
         rules=planned.policy.rules,
-        today=timezone.now().astimezone(UTC).date(),
-        dry_run=dry_run,
+        today=_today(),
+        dry_run=planned.dry_run,
+        marks=marked,
         on_case=on_case,
         on_finding=on_finding,
     )
-    recorder = Recorder(planned, save=not dry_run)
+    recorder = Recorder(planned, save=kept)
     try:
         with recorder.step("data_loading"):
             note_portfolio_findings(context)
         with _collector_at_rest():
-            for ids in _ranges(planned):
-                _run_range(context, ids, recorder)
+            for span in _spans(planned, marked):
+                _run_range(context, span, recorder)
                 on_progress(context.customers)
+                if recorder.is_cancelled():
+                    summary_generation(context, Progress())
+                    recorder.cancel()
+                    return planned
         for step in RUN_STEPS:
-            if step.function:
+            if step.is_due(planned.scope):
                 with recorder.step(step.name) as progress:
                     step.function(context, progress)
     except Exception as error:
@@ -155,16 +196,54 @@ def queue(planned: PipelineRun) -> PipelineRun:
 
 def run_queued(run_id: int) -> None:
     """What a worker does with a queued run; a second delivery of the same task finds it taken."""
-    queued = PipelineRun.objects.filter(pk=run_id, status=PipelineRun.Status.QUEUED).first()
+    queued = PipelineRun.with_dry_runs.filter(pk=run_id, status=PipelineRun.Status.QUEUED).first()
     if queued is None:
         return
     try:
         run(queued)
     except RunUnderWay as under_way:
         # It would wait for ever: whoever asked sees why, and may ask again.
-        PipelineRun.objects.filter(pk=run_id, status=PipelineRun.Status.QUEUED).update(
+        PipelineRun.with_dry_runs.filter(pk=run_id, status=PipelineRun.Status.QUEUED).update(
             status=PipelineRun.Status.FAILED, finished_at=timezone.now(), error=str(under_way)
         )
+
+
+def cancel(run_id: int, *, actor: Actor) -> PipelineRun:
+    """End a queued run at once, and one under way after the range that it is at: what was written so far is
+    consistent and stays. Raises NotFound, or NotRunning where it has ended."""
+    now = timezone.now()
+    mine = PipelineRun.with_dry_runs.filter(pk=run_id)
+    asked = {"cancelled_at": now, "cancelled_by": actor.name}
+    ended = {"status": PipelineRun.Status.CANCELLED, "finished_at": now}
+    if not mine.filter(status=PipelineRun.Status.QUEUED).update(**asked, **ended):
+        mine.filter(status=PipelineRun.Status.RUNNING, cancelled_at__isnull=True).update(**asked)
+    found = mine.first()
+    if found is None:
+        raise NotFound(f"There is no run {run_id}.")
+    if found.cancelled_at is None:
+        raise NotRunning(f"Run {run_id} is {found.status}: there is nothing to cancel.")
+    return found
+
+
+def look_at_marked() -> None:
+    """What a worker does when something was received: evaluate the marked customers by a run of their own,
+    burst by burst. A customer at whom a run breaks holds up no other, and is tried again later."""
+    until = time.monotonic() + MARKED_FOR
+    while time.monotonic() < until:
+        tokens = marks.claim(MARKED_AT_ONCE)
+        if not tokens:
+            return
+        _look_at(tokens)
+    marks.ring()
+
+
+def _look_at(tokens: Mapping[str, str]) -> None:
+    try:
+        run(_planned(PipelineRun.Scope.MARKED, in_force(), EVENTS), marked=tokens)
+    except RunFailed:
+        if len(tokens) > 1:
+            for customer_id, token in tokens.items():
+                _look_at({customer_id: token})
 
 
 def run_daily() -> None:
@@ -202,7 +281,7 @@ def _collector_at_rest() -> Iterator[None]:
 def _start(planned: PipelineRun) -> None:
     """Take the run, by insert or by compare-and-swap. The database allows one portfolio run at a time."""
     now = timezone.now()
-    silent = PipelineRun.objects.filter(
+    silent = PipelineRun.with_dry_runs.filter(
         status=PipelineRun.Status.RUNNING, heartbeat_at__lt=now - HEARTBEAT_LIMIT
     )
     silent.update(
@@ -214,26 +293,28 @@ def _start(planned: PipelineRun) -> None:
             if planned.pk is None:
                 planned.save(force_insert=True)
                 return
-            taken = PipelineRun.objects.filter(pk=planned.pk, status=PipelineRun.Status.QUEUED)
+            taken = PipelineRun.with_dry_runs.filter(pk=planned.pk, status=PipelineRun.Status.QUEUED)
             if not taken.update(status=planned.status, started_at=now, heartbeat_at=now):
                 raise RunUnderWay(f"Run {planned.pk} has been taken by another worker.")
     except IntegrityError as error:
         raise RunUnderWay("Another run over the whole portfolio is under way.") from error
 
 
-def _ranges(planned: PipelineRun) -> Iterator[tuple[str, str]]:
+def _spans(planned: PipelineRun, marked: Mapping[str, str]) -> Iterator[Span]:
+    if planned.scope == PipelineRun.Scope.MARKED:
+        return iter([Span(ids=tuple(sorted(marked)))])
     if planned.customer_id:
-        return iter([(planned.customer_id, planned.customer_id)])
+        return iter([cases.only(planned.customer_id)])
     return cases.ranges()
 
 
-def _run_range(context: Context, ids: tuple[str, str], recorder: Recorder) -> None:
+def _run_range(context: Context, span: Span, recorder: Recorder) -> None:
     """Take one range through its steps and write it. Where somebody began something with one of its
     customers between the reading and the writing, it is read again."""
     for attempt in range(RANGE_ATTEMPTS):
         totals = recorder.snapshot()
         with recorder.step("data_loading") as progress:
-            batch = data_loading(context, ids, progress)
+            batch = data_loading(context, span, progress)
         for step in RANGE_STEPS[1:]:
             with recorder.step(step.name) as progress:
                 step.function(context, batch, progress)

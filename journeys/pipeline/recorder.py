@@ -41,9 +41,20 @@ class Recorder:
         self._update("steps", "heartbeat_at")
         reset_queries()  # in DEBUG, Django keeps the text of every query
 
+    def is_cancelled(self) -> bool:
+        if not self._save:
+            return False
+        asked = PipelineRun.with_dry_runs.filter(pk=self.run.pk, cancelled_at__isnull=False)
+        return asked.exists()
+
     def succeed(self) -> None:
         self._write()
         self.run.status = PipelineRun.Status.SUCCEEDED
+        self._finish()
+
+    def cancel(self) -> None:
+        self._write(cancelled=True)
+        self.run.status = PipelineRun.Status.CANCELLED
         self._finish()
 
     def fail(self, error: Exception) -> None:
@@ -56,8 +67,8 @@ class Recorder:
         self.run.finished_at = self.run.heartbeat_at = timezone.now()
         self._update("steps", "heartbeat_at", "status", "finished_at", "error", "counts", "report")
 
-    def _write(self, *, running: str = "", failed: str = "") -> None:
-        status, after = "done", False
+    def _write(self, *, running: str = "", failed: str = "", cancelled: bool = False) -> None:
+        status, after = "cancelled" if cancelled else "done", False
         for row in self.run.steps:
             progress = self._progress[row["name"]]
             if row["status"] == "skipped":
@@ -71,6 +82,6 @@ class Recorder:
 
     def _update(self, *names: str) -> None:
         if self._save:
-            PipelineRun.objects.filter(pk=self.run.pk).update(
+            PipelineRun.with_dry_runs.filter(pk=self.run.pk).update(
                 **{name: getattr(self.run, name) for name in names}
             )

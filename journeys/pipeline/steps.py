@@ -5,7 +5,7 @@ number; the others look at the run as a whole. Execution is never a step: worker
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -14,12 +14,12 @@ from django.conf import settings
 from approvals.models import ApprovalRequest
 from approvals.rules import Authority
 from journeys import cases, history, reports
-from journeys.cases import Case, NewFinding
+from journeys.cases import Case, NewFinding, Span
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy
-from journeys.services import findings
+from journeys.services import allowance, findings
 from journeys.services.proposals import Proposal
 
 
@@ -39,7 +39,10 @@ class Progress:
 @dataclass
 class Context:
     """What the steps share. `on_case` is told of every case once it is written, with its intervention or
-    None: the run's document is made of that. A dry run has an unsaved `run` and writes nothing."""
+    None: the run's document is made of that. A dry run writes nothing but what its own row says.
+
+    `marks` are the tokens that a run of marked customers takes off, by customer; `decided_before` is how many
+    the policy has decided today in runs of that kind, which share one cap."""
 
     run: PipelineRun
     policy: Policy
@@ -48,6 +51,8 @@ class Context:
     dry_run: bool = False
     on_case: Callable[[Case, Intervention | None], None] = lambda case, intervention: None
     on_finding: Callable[[NewFinding], None] = lambda finding: None
+    marks: Mapping[str, str] = field(default_factory=dict)
+    decided_before: int = 0
     customers: int = 0
     at_risk: int = 0
     signals_matched: int = 0
@@ -94,10 +99,12 @@ _WAITING = (SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
 # The steps over a range. Each fills its part of the cases and counts what went in and came out.
 
 
-def data_loading(context: Context, ids: tuple[str, str], progress: Progress) -> Range:
-    loaded = cases.load(*ids, as_of=context.run.as_of, rules=context.rules)
+def data_loading(context: Context, span: Span, progress: Progress) -> Range:
+    loaded = cases.load(span, as_of=context.run.as_of, rules=context.rules)
     progress.count(len(loaded), sum(case.stage is not None for case in loaded))
-    return Range(loaded, history.past_of(*ids))
+    if context.run.scope == PipelineRun.Scope.MARKED:
+        context.decided_before = allowance.used(context.today)
+    return Range(loaded, history.past_of(span))
 
 
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
@@ -171,7 +178,8 @@ def _authority(
     reached, for testing an automatic one, else (None) a person's, for the reasons returned."""
     authority = context.rules.authority
     if not reasons:
-        if context.policy_may_decide and context.by_policy + batch.by_policy < authority.max_per_run:
+        used = context.decided_before + context.by_policy + batch.by_policy
+        if context.policy_may_decide and used < authority.max_per_run:
             batch.by_policy += 1
             return Authority.POLICY, ()
         reasons = (PersonReason.POLICY_CAP,)
@@ -217,11 +225,16 @@ def report_generation(context: Context, progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of the plan. A step without a function is not built yet, and is recorded as skipped."""
+    """A row of the plan. A step without a function is not built yet. One that looks at everything is left
+    out where a run was for a few marked customers; either is recorded as skipped."""
 
     name: str
     function: Callable | None
     depends_on: tuple[str, ...] = ()
+    when_marked: bool = True
+
+    def is_due(self, scope: str) -> bool:
+        return self.function is not None and (self.when_marked or scope != PipelineRun.Scope.MARKED)
 
 
 RANGE_STEPS = (
@@ -233,10 +246,10 @@ RANGE_STEPS = (
     Step("human_escalation", human_escalation, ("intervention_planning",)),
 )
 RUN_STEPS = (
-    Step("outcome_tracking", outcome_tracking, ("human_escalation",)),
+    Step("outcome_tracking", outcome_tracking, ("human_escalation",), when_marked=False),
     Step("kpi_calculation", None, ("outcome_tracking",)),
     Step("roi_calculation", None, ("outcome_tracking", "kpi_calculation")),
     Step("summary_generation", summary_generation, ("human_escalation", "outcome_tracking")),
-    Step("report_generation", report_generation, ("summary_generation",)),
+    Step("report_generation", report_generation, ("summary_generation",), when_marked=False),
 )
 STEPS = RANGE_STEPS + RUN_STEPS

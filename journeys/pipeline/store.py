@@ -11,7 +11,7 @@ from journeys.cases import Case, NewFinding
 from journeys.domain.vocabulary import Disposition, FindingKind
 from journeys.models import Assessment, Intervention, JourneyState, PipelineRun, Signal
 from journeys.pipeline.steps import Context, Range
-from journeys.services import findings
+from journeys.services import allowance, findings, marks
 from journeys.services.proposals import (
     Proposal,
     draft,
@@ -38,6 +38,10 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         if batch.waiting:
             refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
         opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
+        if context.run.scope == PipelineRun.Scope.MARKED:
+            most = context.rules.authority.max_per_run
+            allowance.take(context.today, batch.by_policy, most=most)
+            marks.take_off(context.marks)
     return {intervention.customer_id: intervention for intervention in opened}
 
 
@@ -85,7 +89,7 @@ def disposition_of(case: Case) -> tuple[Disposition, str, str]:
 
 def note_portfolio_findings(context: Context) -> None:
     """Signals that belong to nobody, or to the future, and those that have found their customer since."""
-    if context.run.customer_id:
+    if context.run.scope != PipelineRun.Scope.PORTFOLIO:
         return
     since, until = cases.window(context.run.as_of, context.rules)
     orphaned = Signal.objects.orphaned()

@@ -31,9 +31,12 @@ from journeys.records import (
     given,
     parse,
 )
+from journeys.services import marks
 
 IMPORTED = "imported"
 _BATCH = 500
+# What an evaluation rests on.
+_EVALUATED = (CustomerRecord, StateRecord, SignalRecord)
 # What an outcome can be of: something that was done.
 _DONE = (InterventionStatus.IMPORTED, InterventionStatus.EXECUTED, InterventionStatus.RECORDED)
 
@@ -163,7 +166,7 @@ def save_outcome(
 
 def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Taken:
     raw = {name: value for name, value in fields.items() if value is not UNSET}
-    taken = take([parse(kind, raw, today=timezone.now().date())], replace=replace)[0]
+    taken = take([parse(kind, raw, today=timezone.now().date())], replace=replace, at_once=True)[0]
     if isinstance(taken, InvalidRecord):
         raise taken
     return taken
@@ -172,21 +175,33 @@ def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Take
 # ---- many records ------------------------------------------------------------------------------------------
 
 
-def take(records: Sequence[Record], *, replace: bool = True) -> list[Taken | InvalidRecord]:
+def take(
+    records: Sequence[Record], *, replace: bool = True, at_once: bool = False
+) -> list[Taken | InvalidRecord]:
     """Write records of one kind, of which no two have the same key, in one transaction. Answers for each, in
     order, what became of it: an InvalidRecord is why it was not taken, and does not stop the others.
 
     With `replace` false, a signal that is there with another content is a Conflict; else it is corrected.
+    `at_once`: the customers about whom something is new are marked, and a worker looks at them within a
+    second; without it the next run does.
     """
     if not records:
         return []
     try:
-        with transaction.atomic():
-            return _TAKERS[type(records[0])](records, replace)
+        return _taken(records, replace, at_once)
     except IntegrityError:
         # Somebody wrote the same at the same moment: by now it can be read, and compared.
-        with transaction.atomic():
-            return _TAKERS[type(records[0])](records, replace)
+        return _taken(records, replace, at_once)
+
+
+def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Taken | InvalidRecord]:
+    with transaction.atomic():
+        answers = _TAKERS[type(records[0])](records, replace)
+        if at_once and isinstance(records[0], _EVALUATED):
+            new = (Taken.NEW, Taken.UPDATED)
+            both = zip(records, answers, strict=True)
+            marks.mark(record.customer_id for record, answer in both if answer in new)
+    return answers
 
 
 def _take_customers(records: Sequence[CustomerRecord], replace: bool) -> list[Taken | InvalidRecord]:

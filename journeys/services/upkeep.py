@@ -15,6 +15,7 @@ from approvals.rules import is_working
 from approvals.services import escalate_due, expire_overdue, remind_due, reroute_due
 from journeys.models import Heartbeat, InvariantCheck
 from journeys.services.execution import WORKER, execute_due, give_up_overdue
+from journeys.services.marks import ring_for_unheard
 from journeys.services.policies import in_force, working_hours
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,18 @@ def sweep() -> None:
     """
     broken = []
     # Mail to people comes last: the time that a slow mail server takes is then nobody else's.
-    parts = (beat, _expire, _escalate, _remind, _reroute, give_up_overdue, execute_due, _digest, send_due)
+    parts = (
+        beat,
+        ring_for_unheard,
+        _expire,
+        _escalate,
+        _remind,
+        _reroute,
+        give_up_overdue,
+        execute_due,
+        _digest,
+        send_due,
+    )
     for part in parts:
         try:
             part()

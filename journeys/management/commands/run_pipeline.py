@@ -49,6 +49,7 @@ class Command(BaseCommand):
                 as_of=options["as_of"],
                 customer_id=options["customer"],
                 auto_approve_for_testing=options["auto_approve_for_testing"],
+                dry_run=options["dry_run"],
             )
         except Refusal as refusal:
             raise CommandError(str(refusal), returncode=BAD_INPUT) from refusal
@@ -64,7 +65,6 @@ class Command(BaseCommand):
         try:
             pipeline.run(
                 planned,
-                dry_run=options["dry_run"],
                 on_case=document.on_case,
                 on_finding=document.on_finding,
                 on_progress=_show_progress if sys.stderr.isatty() else lambda customers: None,

@@ -61,7 +61,7 @@ def propose(
             channel = rules.actions[action].channel
             if channel == Channel.EMAIL and not case.customer.email:
                 channel = Channel.TASK
-            past = history.past_of(customer_id, customer_id).get(customer_id, history.NOTHING)
+            past = history.past_of(cases.only(customer_id)).get(customer_id, history.NOTHING)
             _refuse_suppressed(case, past, action, channel, today, rules)
             if past.open_id:
                 supersede_pending(past.open_id, by=f"{label(action)}, proposed by {actor.name}")
