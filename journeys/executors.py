@@ -4,18 +4,13 @@ Each takes the frozen payload and the idempotency key of the execution, and retu
 NotSent or MaybeSent. The difference is what matters: only what surely did not go out is ever tried again.
 """
 
-import http.client
-import ssl
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
-from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
-from standardwebhooks import Webhook
 
 from approvals.mailing import MaybeSent, NotSent, Receipt, printable, send_email
+from approvals.posting import ANYWHERE, Answer, post, signature_headers
 from approvals.rules import canonical
 from journeys.domain.vocabulary import Channel
 
@@ -31,51 +26,25 @@ def post_webhook(payload: Mapping, key: str) -> Receipt:
     if payload["recipient"] != url:
         raise NotSent("It was approved for another address than WEBHOOK_URL.", permanent=True)
     body = canonical({"type": "intervention.approved", "id": key, "data": dict(payload)}).decode()
-    headers = signature_headers(secret=settings.WEBHOOK_SECRET, message_id=key, at=timezone.now(), body=body)
-    headers |= {"Content-Type": "application/json", "User-Agent": "customer-journey-orchestrator"}
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        connection = _http_connection(parts.scheme, parts.hostname, parts.port)
-        connection.connect()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NotSent(f"The receiver was not reached: {error}", permanent=False) from error
-    with closing(connection):
-        try:
-            connection.request("POST", target, body.encode(), headers)
-            response = connection.getresponse()
-        except http.client.InvalidURL as error:  # refused by our own side, before a byte was written
-            raise NotSent(f"WEBHOOK_URL cannot be asked for: {error}", permanent=True) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise MaybeSent(f"The receiver broke off without an answer: {error!r}") from error
-        return _webhook_result(response)
+    secrets = [settings.WEBHOOK_SECRET]
+    headers = signature_headers(secrets=secrets, message_id=key, at=timezone.now(), body=body)
+    # Whoever runs this has set the address: it may well be one of their own network.
+    answer = post(
+        url,
+        body.encode(),
+        headers,
+        timeout=settings.WEBHOOK_TIMEOUT,
+        inside=ANYWHERE,
+        quote=_EXCERPT,
+    )
+    return _webhook_result(answer)
 
 
-def signature_headers(*, secret: str, message_id: str, at: datetime, body: str) -> dict[str, str]:
-    """The three headers of Standard Webhooks. `at` may be in any zone: the library reads the clock's hands
-    and not the zone, so it is given UTC."""
-    at = at.astimezone(UTC)
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(msg_id=message_id, timestamp=at, data=body),
-    }
-
-
-def _http_connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-    if scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=settings.WEBHOOK_TIMEOUT, context=context)
-    return http.client.HTTPConnection(host, port, timeout=settings.WEBHOOK_TIMEOUT)
-
-
-def _webhook_result(response: http.client.HTTPResponse) -> Receipt:
-    status, excerpt = response.status, b""
+def _webhook_result(answer: Answer) -> Receipt:
+    status = answer.status
     if 200 <= status < 300:
         return Receipt(f"The receiver answered {status}.")
-    with suppress(OSError, http.client.HTTPException):
-        excerpt = response.read1(_EXCERPT)
-    said = f"The receiver answered {status}: {printable(excerpt or response.reason.encode())}"
+    said = f"The receiver answered {status}: {printable(answer.excerpt)}"
     if not 300 <= status < 600:
         raise MaybeSent(f"{said} (that is no answer)")
     if status < 400:

@@ -4,13 +4,14 @@ import base64
 import contextlib
 import socket
 import socketserver
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.controller import Controller
 
-BREAK, HANG = "break", "hang"
+BREAK, HANG, DRIP = "break", "hang", "drip"
 
 # With which webhooks are signed.
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
@@ -114,12 +115,14 @@ class _BrokenOff(Exception):
 
 @dataclass
 class Receiver:
-    """An HTTP receiver. `answer` is a status, BREAK or HANG; `requests` holds (path, headers, body) of each
-    request that it read to its end."""
+    """An HTTP receiver. `answer` is a status, BREAK, HANG or DRIP (it answers a letter at a time, for ever);
+    `requests` holds (path, headers, body) of each request that it read to its end. With `tls` it speaks
+    https."""
 
     answer: int | str = 200
     headers: dict[str, str] = field(default_factory=dict)
     says: bytes = b""
+    tls: ssl.SSLContext | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     _let_go: threading.Event = field(default_factory=threading.Event)
 
@@ -134,7 +137,9 @@ class Receiver:
                 outer.requests.append((self.path, dict(self.headers), body))
                 if outer.answer == HANG:
                     outer._let_go.wait(_PATIENCE)
-                if outer.answer in (HANG, BREAK):
+                if outer.answer == DRIP:
+                    outer._drip(self.wfile)
+                if outer.answer in (HANG, BREAK, DRIP):
                     self.close_connection = True
                     return
                 self.send_response(outer.answer)
@@ -152,11 +157,24 @@ class Receiver:
             def log_message(self, *args):
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, _serving(server):
-            try:
-                yield f"http://127.0.0.1:{server.server_port}/hooks/journeys?source=cjo"
-            finally:
-                self._let_go.set()
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            if self.tls:
+                server.socket = self.tls.wrap_socket(
+                    server.socket, server_side=True, do_handshake_on_connect=False
+                )
+            with _serving(server):
+                try:
+                    scheme = "https" if self.tls else "http"
+                    yield f"{scheme}://127.0.0.1:{server.server_port}/hooks/journeys?source=cjo"
+                finally:
+                    self._let_go.set()
+
+    def _drip(self, out) -> None:
+        with contextlib.suppress(OSError):
+            for letter in b"HTTP/1.1 200 OK" + b"!" * 1000:
+                if self._let_go.wait(0.05):
+                    return
+                out.write(bytes([letter]))
 
 
 @contextlib.contextmanager

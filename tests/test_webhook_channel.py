@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from journeys.executors import MaybeSent, NotSent, post_webhook, signature_headers
+from approvals.posting import signature_headers
+from journeys.executors import MaybeSent, NotSent, post_webhook
 from tests.servers import BREAK, HANG, SECRET, free_port
 
 
@@ -57,7 +58,7 @@ def test_an_altered_body_does_not_verify(receiver, settings):
 def test_the_time_is_signed_rightly_whatever_its_zone(zone):
     body = json.dumps({"a": 1})
     at = datetime.now(zone)
-    headers = signature_headers(secret=SECRET, message_id="iv-1", at=at, body=body)
+    headers = signature_headers(secrets=[SECRET], message_id="iv-1", at=at, body=body)
     assert Webhook(SECRET).verify(body, headers) == {"a": 1}
 
 
