@@ -7,7 +7,7 @@ class ApprovalsConfig(AppConfig):
 
     def ready(self):
         from approvals import accounts, subjects
-        from approvals.services import authority, membership
+        from approvals.services import authority, membership, webhooks
 
         accounts.watch()
         subjects.register(
@@ -26,5 +26,14 @@ class ApprovalsConfig(AppConfig):
                 template="admin/approvals/evidence/group_membership.html",
                 describe=membership.describe,
                 on_end=membership.on_membership_end,
+            )
+        )
+        subjects.register(
+            subjects.Subject(
+                kind=webhooks.KIND,
+                label="Where events are sent",
+                template="admin/approvals/evidence/webhook_endpoint.html",
+                describe=webhooks.describe,
+                on_end=webhooks.on_endpoint_end,
             )
         )

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from approvals import words
+from approvals import outbox, words
 from approvals.models import AuditDetail, AuditEvent, AuditHead
 from approvals.models.audit import chained
 from approvals.rows import insert
@@ -33,7 +33,8 @@ def through_door(name: str) -> Iterator[None]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What happened. `subject_name`, `reason` and `details` are personal text: they go to the erasable
-    row; everything else is chained as it stands."""
+    row; everything else is chained as it stands. `facts` are for what endpoints are told of it, and are not
+    put on record."""
 
     word: str
     actor: Actor
@@ -48,10 +49,12 @@ class Event:
     policy: str = ""
     reason: str = ""
     details: dict = field(default_factory=dict)
+    facts: dict = field(default_factory=dict)
 
 
 def record(events: Iterable[Event]) -> list[int]:
-    """Append the events, in order, inside the caller's transaction, and return their sequence numbers.
+    """Append the events, in order, inside the caller's transaction, with what endpoints are told of them,
+    and return their sequence numbers.
 
     Raises ValueError on a word that is not registered. Call it last in a transaction: from here to the
     commit nobody else can append.
@@ -65,6 +68,8 @@ def record(events: Iterable[Event]) -> list[int]:
     now = timezone.now()
     # No savepoint: an error here has to undo the whole of the caller's transaction anyway.
     with transaction.atomic(savepoint=False):
+        # Before the head is taken: until the commit nobody else can append.
+        outbox.note(events, now)
         head = _take_head()
         previous = head.hash
         numbers = list(range(head.sequence + 1, head.sequence + 1 + len(events)))

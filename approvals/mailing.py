@@ -127,7 +127,8 @@ def _mail_failure(error: Exception, *, data_begun: bool) -> NotSent | MaybeSent:
     return NotSent(f"The mail server broke off before it took the mail: {error}", permanent=False)
 
 
-def printable(said: bytes) -> str:
-    """What the other side said, fit for a record: PostgreSQL keeps no NUL, and a log has one line a line."""
-    text = said[:_EXCERPT].decode(errors="replace")
+def printable(said: bytes, most: int = _EXCERPT) -> str:
+    """What the other side said, up to so many bytes, fit for a record: PostgreSQL keeps no NUL, and a log has
+    one line a line."""
+    text = said[:most].decode(errors="replace")
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()

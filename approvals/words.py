@@ -43,6 +43,8 @@ register(
         "authority.changed": "{subject} came into force",
         "delegation.given": "{actor} lets somebody stand in: {subject}",
         "delegation.ended": "{actor} ended: {subject}",
+        "webhook.added": "{actor} added {subject}",
+        "webhook.changed": "{actor} changed {subject}: {after}",
         "password.set": "{actor} set the password of {subject}",
         "account.changed": "{actor} changed the account {subject}: {after}",
     }

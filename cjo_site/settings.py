@@ -9,6 +9,7 @@ import base64
 import binascii
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -85,6 +86,13 @@ class Environment:
     def words(self, name: str, default: list[str]) -> list[str]:
         """Comma-separated."""
         return [word.strip() for word in self.text(name).split(",") if word.strip()] or default
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Comma-separated, like 10.20.0.0/16; a single address is a network of one."""
+        try:
+            return tuple(ip_network(word) for word in self.words(name, []))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must be networks such as 10.20.0.0/16: {error}.") from None
 
     def url(self, name: str, default: str = "") -> str:
         """An http or https address without user, password or fragment; no slash at its end."""
@@ -350,6 +358,9 @@ if WEBHOOK_URL and not WEBHOOK_SECRET:
         "python3 -c \"import base64, secrets; print('whsec_' + base64.b64encode(secrets.token_bytes(32))"
         '.decode())"'
     )
+# The networks of one's own that endpoints may be in; they are reached without TLS too.
+WEBHOOK_ENDPOINTS_INSIDE = env.networks("WEBHOOK_ENDPOINTS_INSIDE")
+WEBHOOK_ENDPOINTS_KEEP_DAYS = env.number("WEBHOOK_ENDPOINTS_KEEP_DAYS", 30, least=4, most=3650)
 
 # --- what is for testing, and for whoever watches from outside
 

@@ -9,10 +9,11 @@ class JourneysConfig(AppConfig):
 
     def ready(self):
         from approvals import subjects
-        from journeys import audit_words, checks, invariants  # noqa: F401 - the checks register themselves
+        from journeys import audit_words, checks, event_types, invariants  # noqa: F401 - the checks register themselves
         from journeys.subjects import SUBJECTS
 
         audit_words.register()
+        event_types.register_all()
         invariants.install()
         for subject in SUBJECTS:
             subjects.register(subject)

@@ -20,6 +20,7 @@ def register() -> None:
             "customer.hold": "{actor} changed when {subject} may be contacted",
             "finding.closed": "{actor} closed the finding on {subject}: {after}",
             "task.done": "{actor} marked the task {subject} as {after}",
+            "run.finished": "{subject} ended: {after}",
             "portfolio.seeded": "{actor} made demonstration data: {subject}",
             "portfolio.imported": "{actor} imported {subject}",
         }

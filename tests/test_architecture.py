@@ -13,6 +13,7 @@ DOORS = (
     "journeys.management",
     "journeys.api",
     "approvals.api",
+    "approvals.tasks",
 )
 ABOVE_SERVICES = (
     *DOORS,

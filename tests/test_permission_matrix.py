@@ -12,13 +12,19 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from approvals import services
-from approvals.models import ApprovalRequest, AuthorityLimit, Delegation
+from approvals import outbox, services
+from approvals.models import (
+    ApprovalRequest,
+    AuthorityLimit,
+    Delegation,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from approvals.rules import Refusal, Status
 from journeys.domain.vocabulary import ExecutionStatus, InterventionStatus, OutcomeKind
 from journeys.models import Execution, ExecutionSwitch, Finding, Intervention, Policy
 from journeys.services import execution, policies
-from tests import acting
+from tests import acting, hooks
 from tests.forms import acts, form
 from tests.trials.portfolio import PASSWORD
 from tests.urls import Address, addresses
@@ -86,6 +92,17 @@ approvals_auditevent_export                       | –   | –   | –   | – 
 approvals_auditevent_change                       | –   | –   | –   | –   | –   | yes | yes
 approvals_decision_changelist                     | –   | –   | yes | yes | yes | yes | yes
 approvals_decision_change                         | –   | –   | yes | yes | yes | yes | yes
+approvals_webhookendpoint_changelist              | –   | –   | yes | –   | yes | yes | yes
+do approvals_webhookendpoint_add                  | –   | –   | –   | –   | yes | –   | yes
+do approvals_webhookendpoint_choose               | –   | –   | –   | –   | yes | –   | yes
+do approvals_webhookendpoint_test                 | –   | –   | –   | –   | yes | –   | yes
+do approvals_webhookendpoint_replay-failed        | –   | –   | –   | –   | yes | –   | yes
+do approvals_webhookendpoint_rotate               | –   | –   | –   | –   | yes | –   | yes
+do approvals_webhookendpoint_disable              | –   | –   | –   | –   | yes | –   | yes
+approvals_webhookendpoint_change                  | –   | –   | yes | –   | yes | yes | yes
+approvals_webhookdelivery_changelist              | –   | –   | yes | –   | yes | yes | yes
+do approvals_webhookdelivery_replay               | –   | –   | –   | –   | yes | –   | yes
+approvals_webhookdelivery_change                  | –   | –   | yes | –   | yes | yes | yes
 journeys_customer_changelist                      | –   | –   | yes | yes | yes | yes | yes
 do journeys_customer_propose                      | –   | –   | yes | yes | yes | –   | yes
 do journeys_customer_wish                         | –   | –   | yes | –   | yes | –   | yes
@@ -188,6 +205,9 @@ def everything(people, sample_run, live):
     AccessAttempt.objects.create(username="operator", failures_since_start=1)
     AccessFailureLog.objects.create(username="operator")
     now = timezone.now()
+    endpoint, _ = hooks.add(people)
+    outbox.write("ping", [{}], at=now, to=[endpoint.pk])
+    WebhookDelivery.objects.update(state="failed")
     Delegation.objects.create(
         delegator=people["manager2"], delegate=people["approver2"], starts_at=now, ends_at=now + timedelta(1)
     )
@@ -275,6 +295,10 @@ def _a_limit() -> int:
     return AuthorityLimit.objects.get(name="approvers").pk
 
 
+def _the_endpoint() -> int:
+    return WebhookEndpoint.objects.get().pk
+
+
 def _limit(**fields):
     return {"group": "Approvers", "max_value": "50000", "escalates_to": "", "reason": "Enough.", **fields}
 
@@ -291,6 +315,7 @@ def _dates() -> dict:
 
 def situations() -> dict[str, Callable]:
     request, customer = "admin:approvals_approvalrequest_", "admin:journeys_customer_"
+    endpoint = "admin:approvals_webhookendpoint_"
     limit, intervention = "admin:approvals_authoritylimit_", "admin:journeys_intervention_"
     return {
         f"{request}decide": decide,
@@ -327,6 +352,15 @@ def situations() -> dict[str, Callable]:
         "admin:journeys_pipelinerun_run-now": _given(None, {}),
         "admin:approvals_delegation_delegate": _given(None, {"to": "approver2", "reason": "", **_dates()}),
         "admin:approvals_delegation_end": delegation_of_theirs,
+        f"{endpoint}add": _given(
+            None, {"url": hooks.SOMEWHERE, "events": ["run.finished"], "reason": "It wants to know."}
+        ),
+        f"{endpoint}choose": _given(_the_endpoint, {"events": ["run.finished"], "reason": "No more."}),
+        f"{endpoint}test": _given(_the_endpoint, {}),
+        f"{endpoint}replay-failed": _given(_the_endpoint, {"since": "2025-01-01 00:00"}),
+        f"{endpoint}rotate": _given(_the_endpoint, {"overlap_hours": 24}),
+        f"{endpoint}disable": _given(_the_endpoint, {"reason": "Enough."}),
+        "admin:approvals_webhookdelivery_replay": _given(lambda: WebhookDelivery.objects.get().pk, {}),
         f"{limit}propose": _given(None, _limit(name="small")),
         f"{limit}propose-membership": _given(
             None, {"user_name": "auditor", "group": "Approvers", "member": "1", "reason": "A new one."}

@@ -4,6 +4,7 @@ from approvals.admin.accounts import AccountAdmin, ReadOnlyGroupAdmin
 from approvals.admin.people import AuthorityLimitAdmin, DelegationAdmin
 from approvals.admin.requests import ApprovalRequestAdmin
 from approvals.admin.trail import AuditEventAdmin, DecisionAdmin
+from approvals.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [
     "AccountAdmin",
@@ -13,4 +14,6 @@ __all__ = [
     "DecisionAdmin",
     "DelegationAdmin",
     "ReadOnlyGroupAdmin",
+    "WebhookDeliveryAdmin",
+    "WebhookEndpointAdmin",
 ]

@@ -4,6 +4,13 @@ from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, Decision
 from approvals.models.authority import AuthorityLimit, Delegation
 from approvals.models.notices import Notice
 from approvals.models.requests import ApprovalRequest, RequestRevision
+from approvals.models.webhooks import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookSecret,
+)
 
 __all__ = [
     "ApprovalRequest",
@@ -15,6 +22,11 @@ __all__ = [
     "Delegation",
     "Notice",
     "RequestRevision",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookMessage",
+    "WebhookSecret",
     "user_key",
 ]
 

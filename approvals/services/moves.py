@@ -88,6 +88,7 @@ def event_of(
     after: str = "",
     reason: str = "",
     details: dict | None = None,
+    facts: dict | None = None,
 ) -> Event:
     return Event(
         word=word,
@@ -103,4 +104,5 @@ def event_of(
         policy=request.policy,
         reason=reason,
         details=details or {},
+        facts=facts or {},
     )

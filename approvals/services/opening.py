@@ -89,7 +89,10 @@ def open_requests(
         row.routed_to = deciders.escalation_target(row, steps=row.level) if asks and row.level else ""
     with transaction.atomic():
         insert_all(ApprovalRequest, rows)
-        events = [event_of("request.opened", row, proposer, after=Status.PENDING) for row in rows]
+        events = [
+            event_of("request.opened", row, proposer, after=Status.PENDING, facts={"for_people": asks})
+            for row, asks in zip(rows, wanted, strict=True)
+        ]
         events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
         record(events)
         notices.announce([row for row, asks in zip(rows, wanted, strict=True) if asks], deciders)

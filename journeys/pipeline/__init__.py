@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -19,7 +20,7 @@ from journeys.cases import Case, NewFinding, Span
 from journeys.domain.vocabulary import Tier
 from journeys.models import Customer, Intervention, PipelineRun, Policy
 from journeys.models.runs import HEARTBEAT_LIMIT
-from journeys.pipeline.recorder import Recorder
+from journeys.pipeline.recorder import Recorder, tell_end
 from journeys.pipeline.steps import (
     RANGE_STEPS,
     RUN_STEPS,
@@ -203,9 +204,8 @@ def run_queued(run_id: int) -> None:
         run(queued)
     except RunUnderWay as under_way:
         # It would wait for ever: whoever asked sees why, and may ask again.
-        PipelineRun.with_dry_runs.filter(pk=run_id, status=PipelineRun.Status.QUEUED).update(
-            status=PipelineRun.Status.FAILED, finished_at=timezone.now(), error=str(under_way)
-        )
+        waiting = PipelineRun.with_dry_runs.filter(pk=run_id, status=PipelineRun.Status.QUEUED)
+        _give_up(waiting, str(under_way))
 
 
 def cancel(run_id: int, *, actor: Actor) -> PipelineRun:
@@ -215,9 +215,13 @@ def cancel(run_id: int, *, actor: Actor) -> PipelineRun:
     mine = PipelineRun.with_dry_runs.filter(pk=run_id)
     asked = {"cancelled_at": now, "cancelled_by": actor.name}
     ended = {"status": PipelineRun.Status.CANCELLED, "finished_at": now}
-    if not mine.filter(status=PipelineRun.Status.QUEUED).update(**asked, **ended):
-        mine.filter(status=PipelineRun.Status.RUNNING, cancelled_at__isnull=True).update(**asked)
-    found = mine.first()
+    with transaction.atomic():
+        at_once = mine.filter(status=PipelineRun.Status.QUEUED).update(**asked, **ended)
+        if not at_once:
+            mine.filter(status=PipelineRun.Status.RUNNING, cancelled_at__isnull=True).update(**asked)
+        found = mine.first()
+        if at_once:
+            tell_end(found)
     if found is None:
         raise NotFound(f"There is no run {run_id}.")
     if found.cancelled_at is None:
@@ -284,9 +288,7 @@ def _start(planned: PipelineRun) -> None:
     silent = PipelineRun.with_dry_runs.filter(
         status=PipelineRun.Status.RUNNING, heartbeat_at__lt=now - HEARTBEAT_LIMIT
     )
-    silent.update(
-        status=PipelineRun.Status.FAILED, finished_at=now, error="It gave no sign of life for five minutes."
-    )
+    _give_up(silent, "It gave no sign of life for five minutes.")
     planned.status, planned.started_at, planned.heartbeat_at = PipelineRun.Status.RUNNING, now, now
     try:
         with transaction.atomic():
@@ -298,6 +300,16 @@ def _start(planned: PipelineRun) -> None:
                 raise RunUnderWay(f"Run {planned.pk} has been taken by another worker.")
     except IntegrityError as error:
         raise RunUnderWay("Another run over the whole portfolio is under way.") from error
+
+
+def _give_up(runs: QuerySet[PipelineRun], error: str) -> None:
+    """End those that nobody ends any more; each only if it still stands as it was found."""
+    for row in runs:
+        with transaction.atomic():
+            row.status, row.finished_at, row.error = PipelineRun.Status.FAILED, timezone.now(), error
+            fields = {"status": row.status, "finished_at": row.finished_at, "error": error}
+            if runs.filter(pk=row.pk).update(**fields):
+                tell_end(row)
 
 
 def _spans(planned: PipelineRun, marked: Mapping[str, str]) -> Iterator[Span]:

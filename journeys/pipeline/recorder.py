@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import reset_queries
+from django.db import reset_queries, transaction
 from django.utils import timezone
 
+from approvals.audit import Event, record
 from journeys.models import PipelineRun
 from journeys.pipeline.steps import STEPS, Progress
+from journeys.services.proposals import PIPELINE
 
 
 class Recorder:
@@ -65,7 +67,10 @@ class Recorder:
 
     def _finish(self) -> None:
         self.run.finished_at = self.run.heartbeat_at = timezone.now()
-        self._update("steps", "heartbeat_at", "status", "finished_at", "error", "counts", "report")
+        with transaction.atomic():
+            self._update("steps", "heartbeat_at", "status", "finished_at", "error", "counts", "report")
+            if self._save:
+                tell_end(self.run)
 
     def _write(self, *, running: str = "", failed: str = "", cancelled: bool = False) -> None:
         status, after = "cancelled" if cancelled else "done", False
@@ -85,3 +90,23 @@ class Recorder:
             PipelineRun.with_dry_runs.filter(pk=self.run.pk).update(
                 **{name: getattr(self.run, name) for name in names}
             )
+
+
+def tell_end(run: PipelineRun) -> None:
+    """Put the end of a run on record, in the transaction that ends it: of each that somebody, or a schedule,
+    had asked for. Those that look at what was received come by the second, and tell by what they propose."""
+    if run.scope == PipelineRun.Scope.MARKED:
+        return
+    record(
+        [
+            Event(
+                word="run.finished",
+                actor=PIPELINE,
+                kind="run",
+                subject_key=str(run.pk),
+                subject_name=str(run),
+                concerning=run.customer_id or "",
+                after=run.status,
+            )
+        ]
+    )

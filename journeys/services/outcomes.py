@@ -86,6 +86,7 @@ def record_outcome(
                     concerning=intervention.customer_id,
                     request_id=request.pk if request else None,
                     after=phrase(row.outcome),
+                    facts={"outcome_id": row.pk},
                 )
             ]
         )

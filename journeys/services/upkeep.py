@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals.chain import head
+from approvals.delivery import deliver_all
 from approvals.invariants import Breach, broken
 from approvals.postbox import send_due, write_digests_of
 from approvals.rules import is_working
@@ -30,7 +31,7 @@ def sweep() -> None:
     A part that breaks does not hold up the others. Raises ExceptionGroup at the end with all that broke.
     """
     broken = []
-    # Mail to people comes last: the time that a slow mail server takes is then nobody else's.
+    # What others take their time with comes last: it is then nobody else's.
     parts = (
         beat,
         ring_for_unheard,
@@ -42,6 +43,7 @@ def sweep() -> None:
         execute_due,
         _digest,
         send_due,
+        deliver_all,
     )
     for part in parts:
         try:
