@@ -7,6 +7,7 @@ thread's. So many endpoints are served side by side, and one that is slow holds 
 import logging
 import random
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from approvals.models import (
 )
 from approvals.models.webhooks import SecretLost
 from approvals.posting import post, signature_headers
-from approvals.rules import Actor, Stale
+from approvals.rules import Actor
 from approvals.services import webhooks
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ _SOON = timedelta(minutes=1)
 TIMEOUT, SLOW = 15, 3
 # Seconds after which a round begins nothing new. With the last post it stays below what the worker gives it.
 ROUND = 20
-# Posts under way at once: to one endpoint, to one that is slow, and in all.
-TO_ONE, TO_A_SLOW_ONE, IN_ALL = 4, 1, 64
+# Posts under way at once, to one endpoint and in all.
+TO_ONE, IN_ALL = 4, 64
+# While posts are under way, seconds after which it is looked whether something is due elsewhere.
+LOOK_AGAIN = 1
 # A claim that is older belongs to a worker that died.
 ORPHANED = timedelta(minutes=2)
 EXCERPT = 1024
@@ -91,8 +94,8 @@ def deliver_due(*, slow_too: bool = False) -> int:
 
         def begin(endpoint: WebhookEndpoint) -> bool:
             """Whether a post to it was begun: something is due, and neither it nor the round is full."""
-            busy = sum(delivery.endpoint_id == endpoint.pk for delivery in under_way.values())
-            full = busy >= (TO_A_SLOW_ONE if endpoint.slow else TO_ONE) or len(under_way) >= IN_ALL
+            to_it = sum(delivery.endpoint_id == endpoint.pk for delivery in under_way.values())
+            full = to_it >= TO_ONE or len(under_way) >= IN_ALL
             delivery = None if full or monotonic() > until else _claim(endpoint)
             if delivery is None:
                 return False
@@ -100,17 +103,20 @@ def deliver_due(*, slow_too: bool = False) -> int:
             under_way[threads.submit(_send, delivery, endpoint.secrets_at(now), now)] = delivery
             return True
 
-        waiting = _endpoints(slow_too=slow_too)
-        while waiting:  # one each, then another each
-            waiting = [endpoint for endpoint in waiting if begin(endpoint)]
+        def begin_all(endpoints: list[WebhookEndpoint]) -> None:
+            while endpoints:  # one each, then another each
+                endpoints = [endpoint for endpoint in endpoints if begin(endpoint)]
+
+        begin_all(_endpoints(slow_too=slow_too))
         while under_way:
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            done, _ = wait(under_way, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+            if not done:
+                begin_all(_endpoints(slow_too=slow_too))
             for future in done:
                 delivery = under_way.pop(future)
                 _record(delivery, future.result())
                 tried += 1
-                while begin(delivery.endpoint):
-                    pass
+                begin_all([delivery.endpoint])
     if _endpoints(slow_too=False):
         outbox.ring()
     return tried
@@ -252,8 +258,5 @@ def _record(delivery: WebhookDelivery, result: _Result) -> bool:
 
 def _switch_off(endpoint_id: int) -> None:
     endpoint = WebhookEndpoint.objects.get(pk=endpoint_id)
-    if endpoint.enabled:
-        try:
-            webhooks.switch_off(endpoint, actor=DELIVERER, reason="The receiver answered 410: it is gone.")
-        except Stale:  # somebody changes it at this moment; whatever is sent next is answered alike
-            log.warning("Endpoint %s answered 410 while it was changed.", endpoint_id)
+    with suppress(webhooks.Unchanged):
+        webhooks.switch_off(endpoint, actor=DELIVERER, reason="The receiver answered 410: it is gone.")

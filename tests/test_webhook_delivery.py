@@ -235,6 +235,24 @@ def test_the_sweep_sends_what_no_bell_announced(listening):
     assert len(receiver.requests) == 1
 
 
+def test_a_receiver_that_is_broken_for_an_hour_has_everything_in_the_end(listening, monkeypatch):
+    began = clock = timezone.now()
+    monkeypatch.setattr(delivery.timezone, "now", lambda: clock)
+    with listening(answer=500) as (receiver, endpoint, _):
+        for minute in range(6 * 60):
+            clock = began + timedelta(minutes=minute)
+            receiver.answer = 500 if minute < 60 else 200
+            if minute in (0, 20, 40, 70):
+                happen(endpoint, number=2)
+            deliver_all()
+            if WebhookDelivery.objects.count() == 8 and states() == ["delivered"] * 8:
+                break
+    assert states() == ["delivered"] * 8
+    assert timedelta(minutes=minute) < timedelta(hours=4)
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.requests}) == 8
+    assert max(row.attempts for row in WebhookDelivery.objects.all()) <= 5
+
+
 # ---- gone
 
 
@@ -395,6 +413,30 @@ def _until_there_are(receiver, number, arrivals, began):
         arrivals.append(time.monotonic() - began)
 
     return watch
+
+
+@committing
+def test_what_happens_while_a_slow_endpoint_is_waited_for_goes_out_meanwhile(people, settings, monkeypatch):
+    monkeypatch.setattr(delivery, "TIMEOUT", 3)
+    monkeypatch.setattr(delivery, "LOOK_AGAIN", 0.1)
+    slow, fast = Receiver(answer=HANG), Receiver()
+    settings.WEBHOOK_ENDPOINTS_INSIDE = hooks.LOOPBACK
+    with slow.running() as slow_url, fast.running() as fast_url:
+        first, _ = hooks.add(people, slow_url)
+        second, _ = hooks.add(people, fast_url)
+        happen(first)
+
+        def meanwhile():
+            while not slow.requests:
+                time.sleep(0.01)
+            happen(second)
+            began = time.monotonic()
+            while not fast.requests and time.monotonic() - began < 10:
+                time.sleep(0.01)
+            return time.monotonic() - began
+
+        _, seconds = together(deliver_due, meanwhile)
+    assert seconds < 2
 
 
 def test_an_endpoint_that_was_slow_is_left_to_the_sweep_until_it_is_quick_again(listening, monkeypatch):

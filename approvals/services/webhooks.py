@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -115,20 +116,19 @@ def disable(*, endpoint_id: int, reason: str, user, door: str, address: str = ""
     """
     actor = _manager(user, door, address)
     reason = _needed(reason)
-    endpoint = _get(endpoint_id)
-    if not endpoint.enabled:
-        raise Unchanged("It is off already.")
-    switch_off(endpoint, actor=actor, reason=reason)
+    switch_off(_get(endpoint_id), actor=actor, reason=reason)
 
 
 def switch_off(endpoint: WebhookEndpoint, *, actor: Actor, reason: str) -> None:
-    """For whoever may: a manager, or the worker whose message was answered with 410. Raises Stale where it
-    was changed meanwhile."""
+    """For whoever may: a manager, or the worker whose message was answered with 410. Whatever somebody else
+    changes at this moment, afterwards it is off. Raises Unchanged."""
     with transaction.atomic():
         _withdraw(endpoint, actor)
+        on = WebhookEndpoint.objects.filter(pk=endpoint.pk, enabled=True)
+        if not on.update(enabled=False, disabled_reason=reason[:400], revision=F("revision") + 1):
+            raise Unchanged("It is off already.")
         if not actor.is_person:
             _tell_of_its_end(endpoint, reason)
-        _change(endpoint, enabled=False, disabled_reason=reason[:400])
         fail_what_waits()
         record([_event("webhook.changed", endpoint, actor, after="off", reason=reason)])
 
@@ -294,10 +294,8 @@ def _withdraw(endpoint: WebhookEndpoint, actor: Actor) -> None:
     """What was asked before is not to be confirmed after it. Requests come first, as in every transaction of
     the gate."""
     if request := waiting_for(endpoint):
-        try:
+        with suppress(AlreadyDecided):  # confirmed at this moment: the endpoint's own row tells
             supersede(request, actor=actor, reason="The endpoint was changed meanwhile.")
-        except AlreadyDecided as error:
-            raise Stale("A change was confirmed at this moment; look again.") from error
 
 
 def _tell_of_its_end(endpoint: WebhookEndpoint, reason: str) -> None:
