@@ -107,16 +107,18 @@ def deliver_due(*, slow_too: bool = False) -> int:
             while endpoints:  # one each, then another each
                 endpoints = [endpoint for endpoint in endpoints if begin(endpoint)]
 
+        looked = monotonic()
         begin_all(_endpoints(slow_too=slow_too))
         while under_way:
             done, _ = wait(under_way, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
-            if not done:
-                begin_all(_endpoints(slow_too=slow_too))
             for future in done:
                 delivery = under_way.pop(future)
                 _record(delivery, future.result())
                 tried += 1
                 begin_all([delivery.endpoint])
+            if monotonic() - looked > LOOK_AGAIN:
+                looked = monotonic()
+                begin_all(_endpoints(slow_too=slow_too))
     if _endpoints(slow_too=False):
         outbox.ring()
     return tried

@@ -203,6 +203,8 @@ def test_operators_run_propose_record_and_stop_but_decide_nothing(people):
         "journeys.stop_execution",
         "journeys.end_execution",
         "approvals.propose_authoritylimit",
+        "approvals.view_webhookendpoint",
+        "approvals.view_webhookdelivery",
     }
     assert not people["operator"].has_perm("approvals.decide_approvalrequest")
 
@@ -228,6 +230,9 @@ def test_managers_may_do_what_approvers_may_and_change_the_rules(people):
         "approvals.propose_authoritylimit",
         "approvals.confirm_authoritylimit",
         "approvals.take_over_approvalrequest",
+        "approvals.view_webhookendpoint",
+        "approvals.view_webhookdelivery",
+        "approvals.manage_webhookendpoint",
     }
 
 
