@@ -54,9 +54,10 @@ def write(name: str, data: Iterable[dict], *, at: datetime, to: Sequence[int]) -
         WebhookDelivery(message=message, endpoint_id=pk, next_try_at=at) for message in messages for pk in to
     ]
     if deliveries:
-        insert_all(WebhookMessage, messages)
-        insert_all(WebhookDelivery, deliveries)
-        ring()
+        with transaction.atomic(savepoint=False):
+            insert_all(WebhookMessage, messages)
+            insert_all(WebhookDelivery, deliveries)
+            ring()
     return messages
 
 

@@ -151,5 +151,9 @@ def register_all() -> None:
         "run.finished",
         "A run of the pipeline has ended, well or not",
         ["run.finished"],
-        _of(PipelineRun.with_dry_runs.select_related("policy"), lambda event: int(event.subject_key), _finished),
+        _of(
+            PipelineRun.with_dry_runs.select_related("policy"),
+            lambda event: int(event.subject_key),
+            _finished,
+        ),
     )

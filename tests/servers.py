@@ -6,6 +6,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -116,14 +117,15 @@ class _BrokenOff(Exception):
 @dataclass
 class Receiver:
     """An HTTP receiver. `answer` is a status, BREAK, HANG or DRIP (it answers a letter at a time, for ever);
-    `requests` holds (path, headers, body) of each request that it read to its end. With `tls` it speaks
-    https."""
+    `requests` holds (path, headers, body) of each request that it read to its end, `came_at` when, by the
+    monotonic clock. With `tls` it speaks https."""
 
     answer: int | str = 200
     headers: dict[str, str] = field(default_factory=dict)
     says: bytes = b""
     tls: ssl.SSLContext | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    came_at: list[float] = field(default_factory=list)
     _let_go: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
@@ -135,6 +137,7 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.requests.append((self.path, dict(self.headers), body))
+                outer.came_at.append(time.monotonic())
                 if outer.answer == HANG:
                     outer._let_go.wait(_PATIENCE)
                 if outer.answer == DRIP:
