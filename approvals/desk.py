@@ -17,8 +17,9 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.functional import cached_property
+from django.utils.functional import cached_property, lazy
 
+from approvals import shown
 from approvals.rules import NotAuthorised, OwnRequest, Refusal
 
 DOOR = "admin"
@@ -29,6 +30,29 @@ class DeskForm(forms.Form):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, label_suffix="", **kwargs)
+
+
+# Asked for when the page is made: only then is it known whose time zone it is.
+_in_your_zone = lazy(lambda hint: f"{hint} Your time zone: {shown.zone_name()}.".strip(), str)
+
+
+class MomentField(forms.DateTimeField):
+    """A time to the minute, in the time zone of whoever fills in the form, which is named beside it."""
+
+    def __init__(self, *, help_text: str = "", **arguments):
+        widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        super().__init__(widget=widget, help_text=_in_your_zone(help_text), **arguments)
+        self.error_messages["invalid"] = "This is no time: write it like 2025-01-31 09:00."
+
+    def clean(self, value):
+        try:
+            return super().clean(value)
+        except forms.ValidationError as error:
+            if error.code == "ambiguous_timezone":
+                raise forms.ValidationError(
+                    "The clocks change on that day: this hour comes twice, or not at all. Choose another."
+                ) from error
+            raise
 
 
 class NoteForm(DeskForm):
@@ -67,6 +91,7 @@ class Act:
     def _made(self, request: HttpRequest, row: Model | None, **arguments) -> forms.Form:
         form = self.form(auto_id=f"{self.name}-%s", **arguments)
         form.fields |= self.fields(request, row)
+        form.order_fields(form.field_order)
         return form
 
 

@@ -19,6 +19,7 @@ from approvals.queue import decidable_by, standing, told
 from approvals.rules import Refusal, Status
 from approvals.services import check_may_decide, principals_of
 from approvals.services.notices import HIGH, can_be_told, enabled, mends_authority, write_digests
+from approvals.zones import zone_for
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def send_due(*, now: datetime | None = None, at_most: int = AT_MOST) -> int:
     until = monotonic() + ROUND
     due = Notice.objects.filter(state=State.WAITING, due_at__lte=now).order_by("due_at", "pk")
     sent = 0
-    for notice in list(due.select_related("recipient", "request")[:at_most]):
+    for notice in list(due.select_related("recipient__preferences", "request")[:at_most]):
         if monotonic() > until:
             break
         if not _claim(notice, now):
@@ -86,7 +87,8 @@ def _handle(notice: Notice, now: datetime) -> bool:
     """Write and send what was claimed; whether it went out. Raises ServerBroken where the next would fare no
     better."""
     try:
-        letter = _letter(notice, now)
+        with timezone.override(zone_for(notice.recipient)):
+            letter = _letter(notice, now)
     except Exception as error:  # one that cannot be written holds up none of the others
         log.exception("Notice %s cannot be written.", notice.pk)
         return _leave(notice, State.FAILED, f"It cannot be written: {error!r}")
@@ -132,7 +134,12 @@ def _letter(notice: Notice, now: datetime) -> dict | None:
     told = None if stale or not can_be_told(notice.recipient) else _told(notice, now)
     if told is None:
         return None
-    text = render_to_string(f"approvals/notices/{notice.kind}.txt", told | {"queue": _queue()})
+    frame = {
+        "queue": _page("approvals_approvalrequest_changelist"),
+        "settings": _page("approvals_preferences_changelist"),
+    }
+    frame["zone"] = shown.zone_name()
+    text = render_to_string(f"approvals/notices/{notice.kind}.txt", told | frame)
     subject, _, body = text.strip().partition("\n")
     return {
         "recipient": notice.recipient.email,
@@ -217,8 +224,8 @@ def _line_of(request: ApprovalRequest, now: datetime) -> dict:
     }
 
 
-def _queue() -> str:
-    return settings.SITE_URL + reverse("admin:approvals_approvalrequest_changelist")
+def _page(name: str) -> str:
+    return settings.SITE_URL + reverse(f"admin:{name}")
 
 
 def one_line(text: str) -> str:

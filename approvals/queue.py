@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum, TextField
@@ -88,8 +88,17 @@ class Standing:
 
 
 def midnight_after(now: datetime) -> datetime:
-    """Where "today" ends: at midnight UTC."""
-    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    """Where "today" ends: at midnight in the active time zone; where the clocks skip it, when they do."""
+    return _midnight(timezone.localtime(now).date() + timedelta(days=1))
+
+
+def midnight_before(now: datetime) -> datetime:
+    """Where "today" begins."""
+    return _midnight(timezone.localtime(now).date())
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(0, tzinfo=timezone.get_current_timezone())).astimezone(UTC)
 
 
 def standing(

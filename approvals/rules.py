@@ -299,7 +299,7 @@ def check_open(asked: Asked, *, fingerprint: str, now: datetime) -> None:
     if asked.status != Status.PENDING:
         raise AlreadyDecided(f"This request is already {asked.status}.")
     if now >= asked.expires_at:
-        raise TooLate(f"This request expired on {asked.expires_at:%d %b %Y at %H:%M} UTC.")
+        raise TooLate("This request has expired: nobody decided it in time. What still holds is asked again.")
     if fingerprint != asked.fingerprint:
         raise Stale("This request has changed since you opened it. Look at it again before you decide.")
 
@@ -332,9 +332,11 @@ def check_decision(
 def check_identity(asked: Asked, decider: Decider, now: datetime) -> None:
     """Raise RecentReset or PasswordNeeded where it is not certain enough who decides."""
     if decider.reset_at and now - decider.reset_at < RESET_QUARANTINE:
-        until = decider.reset_at + RESET_QUARANTINE
+        left = decider.reset_at + RESET_QUARANTINE - now
+        hours = max(1, round(left / timedelta(hours=1)))
         raise RecentReset(
-            f"Somebody else has set your password; you can decide again from {until:%d %b %Y at %H:%M} UTC."
+            "Somebody else has set your password. To be sure that it is you, you can decide again in "
+            f"{hours} hour{'' if hours == 1 else 's'}."
         )
     if asked.heightened and not decider.password_given:
         raise PasswordNeeded("At this value your password is asked again; it was missing or wrong.")

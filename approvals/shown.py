@@ -1,7 +1,10 @@
-"""How moments, money and scores read. Pure: a distance in time is told from a `now` that is handed in."""
+"""How moments, money and scores read. A distance in time is told from a `now` that is handed in; a moment in
+the time zone that is active (see `approvals.zones`), which is UTC wherever nobody is looking."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+
+from django.utils import timezone
 
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -31,8 +34,31 @@ def relative(moment: datetime, now: datetime) -> str:
 
 def absolute(moment: datetime) -> str:
     """ "Tue 24 Nov 2026, 14:00 UTC"."""
-    at = moment.astimezone(UTC)
-    return f"{at:%a} {at.day} {at:%b %Y, %H:%M} UTC"
+    at = timezone.localtime(moment)
+    return f"{at:%a} {at.day} {at:%b %Y, %H:%M} {zone_of(at)}"
+
+
+def time_of_day(moment: datetime) -> str:
+    """ "14:00 UTC", where the day is plain."""
+    at = timezone.localtime(moment)
+    return f"{at:%H:%M} {zone_of(at)}"
+
+
+def zone_of(at: datetime) -> str:
+    """The short name of the zone at that time, which tells summer from winter: "CET", "UTC"; "UTC+05:30" for
+    a zone that has only figures for a name."""
+    name = at.tzname() or ""
+    return name if name.isalpha() else f"UTC{at.isoformat()[-6:]}"
+
+
+def zone_name() -> str:
+    """The active zone, as people call it: "America/New York"."""
+    return timezone.get_current_timezone_name().replace("_", " ")
+
+
+def day(on: date) -> str:
+    """ "24 Nov 2026"; a day is the same in every zone."""
+    return f"{on.day} {on:%b %Y}"
 
 
 def money(value: Decimal | float | None, currency: str) -> str:

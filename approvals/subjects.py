@@ -31,12 +31,13 @@ class Changed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changeable:
     """A part of the payload that may be changed, as a form shows it. `choices` are (value, label) rows;
-    `long` is for texts of several lines."""
+    `long` is for texts of several lines, `moment` for a time, which is written in ISO 8601, in UTC."""
 
     name: str
     label: str
     choices: Sequence[tuple[str, str]] = ()
     long: bool = False
+    moment: bool = False
     hint: str = ""
 
 

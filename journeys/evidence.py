@@ -93,7 +93,7 @@ def what_will_happen(payload: dict, hours: int, rules: PolicyDocument, *, pendin
 
 def _from_when(payload: dict, rules: PolicyDocument) -> str:
     if payload.get("not_before"):
-        return f"once approved, not before {datetime.fromisoformat(payload['not_before']):%d %b %Y %H:%M} UTC"
+        return f"once approved, not before {shown.absolute(datetime.fromisoformat(payload['not_before']))}"
     if payload["channel"] in REACHES_CUSTOMER and rules.clocks.grace_seconds:
         grace = shown.span(timedelta(seconds=rules.clocks.grace_seconds))
         return f"{grace} after it was approved (until then the approval can be taken back)"

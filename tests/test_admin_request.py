@@ -219,7 +219,7 @@ def test_one_that_ran_out_of_time_cannot_be_decided(request_of, people):
     client = client_of(people["approver"])
     assert "The time to decide ran out" in client.get(page_of(request)).content.decode()
     before = on_record()
-    assert "expired on" in client.post(decide_at(request), form(request)).content.decode()
+    assert "This request has expired" in client.post(decide_at(request), form(request)).content.decode()
     assert on_record() == before
 
 

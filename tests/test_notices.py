@@ -502,7 +502,7 @@ def test_the_link_opens_the_page_and_decides_nothing(addresses, sample_run, mail
     }  # fmt: skip
     path = address.removeprefix("http://testserver")
     assert client.get(path).status_code == 302  # to the login
-    client.force_login(addresses["approver"], backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(addresses["approver"], backend="cjo_site.backends.AccountBackend")
     assert client.get(path).status_code == 200
     assert client.head(path).status_code in (200, 405)
     row = ApprovalRequest.objects.get(pk=request.pk)

@@ -87,6 +87,8 @@ do approvals_approvalrequest_hand-on              | –   | –   | –   | yes 
 do approvals_approvalrequest_take-over            | –   | –   | –   | –   | yes | –   | –
 do approvals_approvalrequest_revoke               | –   | –   | –   | yes | yes | –   | –
 approvals_approvalrequest_change                  | –   | –   | yes | yes | yes | yes | yes
+approvals_preferences_changelist                  | –   | yes | yes | yes | yes | yes | yes
+do approvals_preferences_choose-time-zone         | –   | yes | yes | yes | yes | yes | yes
 approvals_auditevent_changelist                   | –   | yes | yes | yes | yes | yes | yes
 approvals_auditevent_export                       | –   | –   | –   | –   | –   | yes | yes
 approvals_auditevent_change                       | –   | –   | –   | –   | –   | yes | yes
@@ -361,6 +363,7 @@ def situations() -> dict[str, Callable]:
         f"{endpoint}rotate": _given(_the_endpoint, {"overlap_hours": 24}),
         f"{endpoint}disable": _given(_the_endpoint, {"reason": "Enough."}),
         "admin:approvals_webhookdelivery_replay": _given(lambda: WebhookDelivery.objects.get().pk, {}),
+        "admin:approvals_preferences_choose-time-zone": _given(None, {"time_zone": "Europe/Berlin"}),
         f"{limit}propose": _given(None, _limit(name="small")),
         f"{limit}propose-membership": _given(
             None, {"user_name": "auditor", "group": "Approvers", "member": "1", "reason": "A new one."}

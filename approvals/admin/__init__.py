@@ -2,6 +2,7 @@
 
 from approvals.admin.accounts import AccountAdmin, ReadOnlyGroupAdmin
 from approvals.admin.people import AuthorityLimitAdmin, DelegationAdmin
+from approvals.admin.preferences import PreferencesAdmin
 from approvals.admin.requests import ApprovalRequestAdmin
 from approvals.admin.trail import AuditEventAdmin, DecisionAdmin
 from approvals.admin.webhooks import WebhookDeliveryAdmin, WebhookEndpointAdmin
@@ -13,6 +14,7 @@ __all__ = [
     "AuthorityLimitAdmin",
     "DecisionAdmin",
     "DelegationAdmin",
+    "PreferencesAdmin",
     "ReadOnlyGroupAdmin",
     "WebhookDeliveryAdmin",
     "WebhookEndpointAdmin",

@@ -1,5 +1,7 @@
 """What can be done with a request beside deciding it: each act is one call of a service."""
 
+from datetime import UTC, datetime
+
 from django import forms
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -7,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from approvals import services
-from approvals.desk import Act, DeskForm, NoteForm, who
+from approvals.desk import Act, DeskForm, MomentField, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Refusal, Status, Verdict
 from approvals.services.people import Deciders
@@ -60,6 +62,8 @@ def _change_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
         common = {"label": part.label, "required": False, "initial": now, "help_text": part.hint}
         if part.choices:
             fields[part.name] = forms.ChoiceField(choices=part.choices, **common)
+        elif part.moment:
+            fields[part.name] = MomentField(**common | {"initial": _moment(now)})
         elif part.long:
             fields[part.name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 8}), **common)
         else:
@@ -69,9 +73,25 @@ def _change_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
 
 def _changes(row: ApprovalRequest, data: dict) -> dict:
     """What was typed, where it is something else than what stands there. Browsers send line ends as CR LF."""
-    names = [part.name for part in subject_of(row.kind).changeable(row)]
-    typed = {name: data.get(name, "").replace("\r\n", "\n") for name in names}
-    return {name: text for name, text in typed.items() if text != row.payload.get(name, "")}
+    changes = {}
+    for part in subject_of(row.kind).changeable(row):
+        now, typed = row.payload.get(part.name, ""), data.get(part.name) or ""
+        if part.moment:
+            # A field holds no seconds.
+            same = _moment(typed) == _moment(now)
+            typed = typed.astimezone(UTC).isoformat() if typed else ""
+        else:
+            typed = typed.replace("\r\n", "\n")
+            same = typed == now
+        if not same:
+            changes[part.name] = typed
+    return changes
+
+
+def _moment(time: datetime | str) -> datetime | None:
+    """To the minute; None for none."""
+    moment = datetime.fromisoformat(time) if isinstance(time, str) and time else time
+    return moment.replace(second=0, microsecond=0) if moment else None
 
 
 def _change(request, row: ApprovalRequest, data: dict) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from approvals import services, shown
 from approvals.addresses import request_url
-from approvals.desk import Act, DeskAdmin, DeskForm, column, who
+from approvals.desk import Act, DeskAdmin, DeskForm, MomentField, column, who
 from approvals.models import ApprovalRequest, AuthorityLimit, Delegation
 from approvals.services import authority, membership
 from approvals.subjects import choices
@@ -19,9 +19,10 @@ from approvals.templatetags.desk import chip, moment
 
 
 class DelegationForm(DeskForm):
-    starts_at = forms.DateTimeField(label="From (UTC)", help_text="Like 2025-01-31 09:00.")
-    ends_at = forms.DateTimeField(label="Until (UTC)")
+    starts_at = MomentField(label="From")
+    ends_at = MomentField(label="Until")
     reason = forms.CharField(required=False, max_length=200)
+    field_order = ("to", "starts_at", "ends_at", "reason")
 
 
 def _substitutes(request, row) -> dict[str, forms.Field]:

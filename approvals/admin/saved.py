@@ -34,7 +34,7 @@ class SavedView:
 ALL = SavedView("", "All waiting", "Nothing waits for a decision.")
 SAVED_VIEWS = (
     SavedView("mine", "Mine to decide", "Nothing waits for you."),
-    SavedView("due", "Due today", "Nothing is due before midnight UTC."),
+    SavedView("due", "Due today", "Nothing is due before midnight."),
     SavedView("high", "High value", "Nothing waits whose value asks for more care."),
     SavedView("unroutable", "Nobody can decide", "Everything that waits has somebody who may decide it."),
     SavedView("expired", "Expired this week", "Nothing expired in the last seven days.", waiting=False),

@@ -3,6 +3,7 @@
 from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, Decision
 from approvals.models.authority import AuthorityLimit, Delegation
 from approvals.models.notices import Notice
+from approvals.models.preferences import Preferences
 from approvals.models.requests import ApprovalRequest, RequestRevision
 from approvals.models.webhooks import (
     WebhookAttempt,
@@ -21,6 +22,7 @@ __all__ = [
     "Decision",
     "Delegation",
     "Notice",
+    "Preferences",
     "RequestRevision",
     "WebhookAttempt",
     "WebhookDelivery",

@@ -1,6 +1,6 @@
 """Who may decide how much, and who stands in for whom."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -99,4 +99,5 @@ class Delegation(models.Model):
         ]
 
     def __str__(self):
-        return f"{self.delegate} on behalf of {self.delegator}, until {self.ends_at:%d %b %Y %H:%M} UTC"
+        until = f"{self.ends_at.astimezone(UTC):%d %b %Y %H:%M} UTC"
+        return f"{self.delegate} on behalf of {self.delegator}, until {until}"

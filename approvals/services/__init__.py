@@ -27,6 +27,7 @@ from approvals.services.people import (
     permissions_given,
     principals_of,
 )
+from approvals.services.preferences import choose_time_zone
 from approvals.services.viewing import note_viewed
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "authorise_by_policy",
     "change",
     "check_may_decide",
+    "choose_time_zone",
     "claim",
     "decide",
     "decider_of",

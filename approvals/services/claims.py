@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import rules
+from approvals import rules, shown
 from approvals.audit import record
 from approvals.models import ApprovalRequest, user_key
 from approvals.rules import Actor, Claimed, NotAuthorised, ReasonNeeded, Status
@@ -22,7 +22,8 @@ def claim(*, request_id: int, user, door: str, address: str = "") -> ApprovalReq
     now = timezone.now()
     rules.check_eligible(request.asked(), decider_of(user, request))
     if request.is_claimed(now) and request.claimed_by_key != user_key(user):
-        raise Claimed(f"{request.claimed_by_name} is reviewing this until {request.claimed_until:%H:%M} UTC.")
+        until = shown.time_of_day(request.claimed_until)
+        raise Claimed(f"{request.claimed_by_name} is reviewing this until {until}.")
     return _set(request, user, "request.claimed", actor_of(user, door=door, address=address))
 
 

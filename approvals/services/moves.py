@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from approvals import rules
+from approvals import rules, shown
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rules import Actor, Authority, Status
@@ -75,7 +75,7 @@ def already_decided(request: ApprovalRequest) -> rules.Refusal:
         .first()
     )
     who = last.actor_name if last else "somebody"
-    when = f"{request.decided_at:%d %b %Y at %H:%M} UTC" if request.decided_at else "just now"
+    when = shown.absolute(request.decided_at) if request.decided_at else "just now"
     return rules.AlreadyDecided(f"This request is already {request.status} (by {who}, {when}).")
 
 

@@ -40,7 +40,10 @@ def moment(at: datetime | None) -> str:
 
 @register.filter
 def day(on: date | None) -> str:
-    return f"{on.day} {on:%b %Y}" if on else "–"
+    return shown.day(on) if on else "–"
+
+
+register.simple_tag(shown.zone_name, name="zone_name")
 
 
 @register.simple_tag

@@ -1,12 +1,13 @@
 """What came of an intervention, as a person recorded it."""
 
 import secrets
-from datetime import UTC, date
+from datetime import date
 from decimal import Decimal
 
 from django.db import transaction
 from django.utils import timezone
 
+from approvals import shown
 from approvals.audit import Event, record
 from approvals.rules import NotAuthorised, NotFound, Refusal
 from approvals.services import actor_of, tell_outcome
@@ -101,11 +102,11 @@ def _check(
     saved: Decimal | None,
     measured_at: date,
 ) -> None:
-    today = timezone.now().astimezone(UTC).date()
-    if measured_at > today:
-        raise BadOutcome(f"{measured_at} lies ahead; today is {today} (UTC).")
+    if measured_at > timezone.localdate():
+        raise BadOutcome(f"{shown.day(measured_at)} lies ahead: choose today or a day before.")
     if measured_at < intervention.as_of:
-        raise BadOutcome(f"The intervention is of {intervention.as_of}; {measured_at} is before that.")
+        as_of = shown.day(intervention.as_of)
+        raise BadOutcome(f"The intervention is of {as_of}; {shown.day(measured_at)} is before that.")
     if days is not None and days < 0:
         raise BadOutcome("Days to resolve cannot be less than 0.")
     if churn_risk_delta is not None and not -1 <= churn_risk_delta <= 1:

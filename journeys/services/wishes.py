@@ -1,10 +1,11 @@
 """When a customer may be contacted: never, not before a day, or as any other."""
 
-from datetime import UTC, date
+from datetime import date
 
 from django.db import transaction
 from django.utils import timezone
 
+from approvals import shown
 from approvals.audit import Event, record
 from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
@@ -45,8 +46,8 @@ def set_wish(
         customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
         if customer is None:
             raise NotFound(f"There is no customer {customer_id}.")
-        if hold_until and hold_until != customer.hold_until and hold_until < _today():
-            raise Refusal(f"{hold_until} is past: nobody can be left alone until then.")
+        if hold_until and hold_until != customer.hold_until and hold_until < timezone.localdate():
+            raise Refusal(f"{shown.day(hold_until)} is past: nobody can be left alone until then.")
         before, after = _told(customer.do_not_contact, customer.hold_until), _told(do_not_contact, hold_until)
         # select_for_update does nothing on SQLite; the row's own condition decides there.
         unmoved = Customer.objects.filter(
@@ -73,10 +74,6 @@ def set_wish(
         )
     customer.refresh_from_db()
     return customer
-
-
-def _today() -> date:
-    return timezone.now().astimezone(UTC).date()
 
 
 def _told(do_not_contact: bool, hold_until: date | None) -> str:

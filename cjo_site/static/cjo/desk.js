@@ -1,6 +1,13 @@
 // Small helps only: every page works without this file.
 "use strict";
 
+// Pages tell times in the browser's time zone, unless another was chosen under "Your settings".
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (/^[\w+/-]+$/.test(zone)) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+}
+
 // An open menu or filter closes when something else is clicked, or on Escape.
 const menus = "details.menu[open], details.filter[open]";
 document.addEventListener("click", (event) => {

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from approvals import shown
 from approvals.rules import Actor, AlreadyDecided, NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
 from journeys.domain.vocabulary import ExecutionStatus, InterventionStatus, phrase
@@ -61,7 +62,8 @@ def end_uncertain(
     if execution.status not in (ExecutionStatus.UNKNOWN, ExecutionStatus.CLAIMED):
         raise AlreadyDecided(f"Nothing is uncertain here: it is {phrase(execution.status)}.")
     if execution.status == ExecutionStatus.CLAIMED and now - execution.claimed_at < STUCK_AFTER:
-        raise StillRunning(f"A worker is at it since {execution.claimed_at:%H:%M} UTC; wait for its result.")
+        since = shown.time_of_day(execution.claimed_at)
+        raise StillRunning(f"A worker is at it since {since}; wait for its result.")
     if not note.strip():
         raise ReasonNeeded("Say how you found out.")
     after = InterventionStatus.EXECUTED if went_out else InterventionStatus.FAILED

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from approvals import shown
 from approvals.models import ApprovalRequest
 from approvals.subjects import CannotChange, Changeable, Changed
 from journeys import cases
@@ -74,7 +75,9 @@ def changeable(request: ApprovalRequest) -> tuple[Changeable, ...]:
         Changeable(name="channel", label="By", choices=channels),
         Changeable(name="subject", label="Subject"),
         Changeable(name="body", label="Text", long=True),
-        Changeable(name="not_before", label="Not before", hint="UTC, like 2025-01-31T09:00; empty: soon."),
+        Changeable(
+            name="not_before", label="Not before", hint="Empty: as soon as it is approved.", moment=True
+        ),
     )
 
 
@@ -129,5 +132,5 @@ def _schedule(text: str, rules: PolicyDocument) -> str:
     moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     latest = timezone.now() + timedelta(hours=rules.clocks.execute_by_hours)
     if moment > latest:
-        raise CannotChange(f"An approval holds until {latest:%d %b %Y %H:%M} UTC: it cannot be later.")
+        raise CannotChange(f"An approval holds until {shown.absolute(latest)}: it cannot be later.")
     return moment.isoformat()
