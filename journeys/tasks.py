@@ -27,6 +27,12 @@ SCHEDULES: dict[str, dict] = {
         "minutes": None,
         "kwargs": repr({"q_options": {"timeout": _SWEEP_TIMEOUT}}),
     },
+    "audit chain": {
+        "func": "journeys.tasks.check_audit_chain",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({"q_options": {"timeout": _SWEEP_TIMEOUT}}),
+    },
     "audit head": {
         "func": "journeys.tasks.deliver_audit_head",
         "schedule_type": Schedule.DAILY,
@@ -70,6 +76,10 @@ def daily_run() -> None:
 
 def daily_review() -> None:
     reviews.draw_recent()
+
+
+def check_audit_chain() -> None:
+    upkeep.check_audit_chain()
 
 
 def deliver_audit_head() -> None:

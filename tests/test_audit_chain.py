@@ -13,8 +13,10 @@ from django.db import connection
 from approvals import append_only
 from approvals.audit import Event, record
 from approvals.chain import verify
-from approvals.models import AuditDetail, AuditEvent, AuditHead
+from approvals.models import AuditDetail, AuditEvent, AuditHead, ChainCheck
 from approvals.rules import Actor, chain_hash
+from journeys import tasks
+from journeys.services import upkeep
 
 ANNA = Actor(key="user:1", name="anna", door="test", address="127.0.0.1")
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -197,3 +199,45 @@ def test_an_export_can_be_verified_by_the_lines_in_the_readme(chain, tmp_path):
     assert verify(kept_head=kept).verdict == f"unaltered up to event {EVENTS}"
     path.write_text(path.read_text().replace("No. 4", "No. 5", 1))
     assert subprocess.run([sys.executable, lines, path], capture_output=True).returncode == 1
+
+
+# ---- what the last walk found is kept, for whoever opens the front page
+
+
+def test_the_scheduled_walk_is_kept_and_claims_no_more_than_it_knows(chain):
+    tasks.check_audit_chain()
+    kept = ChainCheck.objects.get()
+    assert (kept.ok, kept.first, kept.last, kept.attested) == (True, 1, EVENTS, None)
+    assert kept.head == AuditEvent.objects.get(sequence=EVENTS).hash
+
+
+def test_what_a_kept_head_attested_outlives_the_walks_without_one(chain):
+    head = AuditEvent.objects.get(sequence=7).hash
+    call_command("verify_audit", "--head", head, stdout=StringIO())
+    tasks.check_audit_chain()
+    kept = ChainCheck.objects.get()
+    assert kept.attested == 7
+    assert kept.attested_at < kept.checked_at
+
+
+def test_a_break_is_kept_and_attests_nothing(chain):
+    head = AuditEvent.objects.get(sequence=7).hash
+    AuditEvent.objects.filter(sequence=MIDDLE).update(actor_key="user:2")
+    with pytest.raises(SystemExit):
+        call_command("verify_audit", "--head", head, stdout=StringIO())
+    kept = ChainCheck.objects.get()
+    assert [number for number, _ in kept.problems] == [MIDDLE]
+    assert kept.attested is None
+
+
+def test_the_scheduled_walk_takes_the_end_of_a_chain_that_is_too_long_for_it(chain, monkeypatch):
+    monkeypatch.setattr(upkeep, "MOST_EVENTS", 4)
+    AuditEvent.objects.filter(sequence=2).update(actor_key="user:2")
+    tasks.check_audit_chain()
+    kept = ChainCheck.objects.get()
+    assert (kept.ok, kept.first, kept.last) == (True, EVENTS - 3, EVENTS)
+
+
+def test_an_empty_chain_is_walked_as_well(db):
+    tasks.check_audit_chain()
+    assert (ChainCheck.objects.get().ok, ChainCheck.objects.get().events) == (True, 0)

@@ -13,6 +13,22 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="ChainCheck",
+            fields=[
+                ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("checked_at", models.DateTimeField()),
+                ("first", models.BigIntegerField(default=1)),
+                ("events", models.BigIntegerField()),
+                ("head", models.CharField(max_length=64)),
+                ("problems", models.JSONField(default=list)),
+                ("attested", models.BigIntegerField(null=True)),
+                ("attested_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
             name="Preferences",
             fields=[
                 (
@@ -36,5 +52,9 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "preferences",
                 "default_permissions": (),
             },
+        ),
+        migrations.AddIndex(
+            model_name="decision",
+            index=models.Index(fields=["actor_key", "-decided_at"], name="approvals_by_actor"),
         ),
     ]

@@ -1,6 +1,6 @@
 """The gate's rows, by subject."""
 
-from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, Decision
+from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, ChainCheck, Decision
 from approvals.models.authority import AuthorityLimit, Delegation
 from approvals.models.notices import Notice
 from approvals.models.preferences import Preferences
@@ -19,6 +19,7 @@ __all__ = [
     "AuditEvent",
     "AuditHead",
     "AuthorityLimit",
+    "ChainCheck",
     "Decision",
     "Delegation",
     "Notice",

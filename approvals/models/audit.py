@@ -115,6 +115,35 @@ class AuditHead(models.Model):
         return f"{self.sequence} {self.hash}"
 
 
+class ChainCheck(models.Model):
+    """The last walk along the chain: one row. From event `first` on, `events` were read; `problems` are
+    [sequence, problem] pairs. `attested` is the event up to which, when it was last asked (`attested_at`), a
+    head that was kept elsewhere said that nothing was altered; None: nobody ever asked."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    checked_at = models.DateTimeField()
+    first = models.BigIntegerField(default=1)
+    events = models.BigIntegerField()
+    head = models.CharField(max_length=64)
+    problems = models.JSONField(default=list)
+    attested = models.BigIntegerField(null=True)
+    attested_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return f"{self.events} events: {f'{len(self.problems)} problems' if self.problems else 'consistent'}"
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    @property
+    def last(self) -> int:
+        return self.first + self.events - 1
+
+
 class Decision(models.Model):
     """Somebody's word on a request as it stood (`fingerprint`). The database refuses to change or delete it;
     reason and names stand in the event's detail, so that they can be erased."""
@@ -140,7 +169,10 @@ class Decision(models.Model):
                 fields=["request", "fingerprint", "actor_key"], name="approvals_decides_once"
             ),
         ]
-        indexes = [models.Index(fields=["authority", "-decided_at"], name="approvals_by_authority")]
+        indexes = [
+            models.Index(fields=["authority", "-decided_at"], name="approvals_by_authority"),
+            models.Index(fields=["actor_key", "-decided_at"], name="approvals_by_actor"),
+        ]
 
     def __str__(self):
         return f"{self.verdict} by {self.actor_name}"

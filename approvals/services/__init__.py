@@ -3,6 +3,7 @@ then records; the row's own condition decides who was first."""
 
 from approvals.services.bulk import Answer, TooMany, approve_many, reject_many
 from approvals.services.changing import NothingChanged, ask_for_changes, change, may_revise, revise
+from approvals.services.checking import check_chain
 from approvals.services.claims import claim, hand_on, release, take_over
 from approvals.services.clocks import escalate_due, expire_overdue, remind_due, reroute_due
 from approvals.services.deciding import (
@@ -42,6 +43,7 @@ __all__ = [
     "ask_for_changes",
     "authorise_by_policy",
     "change",
+    "check_chain",
     "check_may_decide",
     "choose_time_zone",
     "claim",

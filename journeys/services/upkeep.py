@@ -13,7 +13,7 @@ from approvals.delivery import deliver_all
 from approvals.invariants import Breach, broken
 from approvals.postbox import send_due, write_digests_of
 from approvals.rules import is_working
-from approvals.services import escalate_due, expire_overdue, remind_due, reroute_due
+from approvals.services import check_chain, escalate_due, expire_overdue, remind_due, reroute_due
 from journeys.models import Heartbeat, InvariantCheck
 from journeys.services.execution import WORKER, execute_due, give_up_overdue
 from journeys.services.marks import ring_for_unheard
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = "worker"
 DIGEST = "digest"
+# As many as the worker verifies with certainty in the time that it has; `verify_audit` verifies them all.
+MOST_EVENTS = 500_000
 
 
 def sweep() -> None:
@@ -100,6 +102,13 @@ def check_invariants() -> list[Breach]:
     for breach in breaches:
         log.error("Broken: %s: %s.", *breach)
     return breaches
+
+
+def check_audit_chain() -> None:
+    """Verify the audit's chain, its end at least, and keep the result for the front page."""
+    sequence, _ = head()
+    for number, problem in check_chain(start=max(1, sequence - MOST_EVENTS + 1)).problems:
+        log.error("Broken: audit event %s %s.", number, problem)
 
 
 def deliver_audit_head() -> None:

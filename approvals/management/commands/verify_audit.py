@@ -3,7 +3,7 @@ import sys
 
 from django.core.management.base import BaseCommand
 
-from approvals.chain import verify
+from approvals.services import check_chain
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print {ok, events, head, problems}")
 
     def handle(self, **options):
-        found = verify(start=options["start"], kept_head=options["head"].strip().lower())
+        found = check_chain(start=options["start"], kept_head=options["head"].strip().lower())
         if options["json"]:
             problems = [problem._asdict() for problem in found.problems]
             document = {"ok": found.ok, "events": found.events, "head": found.head, "problems": problems}
