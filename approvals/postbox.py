@@ -15,7 +15,7 @@ from approvals import shown
 from approvals.addresses import request_url
 from approvals.mailing import MaybeSent, NotReached, NotSent, send_email
 from approvals.models import ApprovalRequest, Notice, user_key
-from approvals.queue import decidable_by, standing, told
+from approvals.queue import decidable_for, standing, told
 from approvals.rules import Refusal, Status
 from approvals.services import check_may_decide, principals_of
 from approvals.services.notices import HIGH, can_be_told, enabled, mends_authority, write_digests
@@ -52,7 +52,7 @@ def write_digests_of(day: date) -> None:
     if not enabled():
         return
     people = [user for user in get_user_model().objects.order_by("pk") if can_be_told(user)]
-    write_digests([user for user in people if _theirs(user).exists()], day=day)
+    write_digests([user for user in people if decidable_for(user).exists()], day=day)
 
 
 def send_due(*, now: datetime | None = None, at_most: int = AT_MOST) -> int:
@@ -153,7 +153,7 @@ def _letter(notice: Notice, now: datetime) -> dict | None:
 def _told(notice: Notice, now: datetime) -> dict | None:
     user, request = notice.recipient, notice.request
     if notice.kind == Kind.DIGEST:
-        return _waiting(_theirs(user), now)
+        return _waiting(decidable_for(user), now)
     if notice.kind == Kind.MANY:
         about = notice.facts["about"]
         number = _many(about, user).count()
@@ -181,23 +181,11 @@ def _many(about: str, user) -> QuerySet[ApprovalRequest]:
     if about == Kind.UNROUTABLE:
         pending = ApprovalRequest.objects.pending().filter(unroutable=True)
         return pending if mends_authority(user) else pending.none()
-    theirs = _theirs(user)
+    theirs = decidable_for(user)
     if about == Kind.ESCALATED:
         routed = Q(routed_to__in=user.groups.values("name")) & ~Q(proposed_by_key=user_key(user))
         theirs = ApprovalRequest.objects.pending().filter(Q(pk__in=theirs.values("pk")) | routed)
     return theirs.filter(_MANY[about])
-
-
-def _theirs(user) -> QuerySet[ApprovalRequest]:
-    """What this person can decide, for themselves or for whom they stand in."""
-    mine = decidable_by(user)
-    covered = Q(pk__in=mine.order_by().values("pk"))
-    principals = principals_of(user)
-    if not principals:
-        return mine
-    for principal in principals:
-        covered |= Q(pk__in=decidable_by(principal).order_by().values("pk"))
-    return ApprovalRequest.objects.filter(covered).exclude(proposed_by_key=user_key(user)).by_priority()
 
 
 def _may_decide(request: ApprovalRequest, user) -> bool:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from approvals import shown
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Limit, Status
-from approvals.services import limits_of, permissions_given
+from approvals.services import limits_of, permissions_given, principals_of
 
 
 def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]:
@@ -21,9 +21,27 @@ def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]
     return ApprovalRequest.objects.filter(decidable(user, now or timezone.now())).by_priority()
 
 
+def decidable_for(
+    user, now: datetime | None = None, *, principals: list | None = None
+) -> QuerySet[ApprovalRequest]:
+    """What this person can decide, for themselves or for whom they stand in (`principals`, where they are
+    known already), most urgent first."""
+    now = now or timezone.now()
+    mine = decidable_by(user, now)
+    if principals is None:
+        principals = principals_of(user, now)
+    if not principals:
+        return mine
+    covered = Q(pk__in=mine.order_by().values("pk"))
+    for principal in principals:
+        covered |= Q(pk__in=decidable_by(principal, now).order_by().values("pk"))
+    return ApprovalRequest.objects.filter(covered).exclude(proposed_by_key=user_key(user)).by_priority()
+
+
 def decidable(user, now: datetime) -> Q:
     """`check_may_decide` as a condition."""
-    pending = Q(status=Status.PENDING.value, expires_at__gt=now)
+    # Not "expires_at > now": SQLite would take the index of the expiry for that, and sort what it finds.
+    pending = Q(status=Status.PENDING.value) & ~Q(expires_at__lte=now)
     if not user.is_active:
         return pending & Q(pk__in=())
     given = permissions_given(user).values_list("content_type__app_label", "codename")

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from approvals.addresses import trail_url
 from approvals.models import ApprovalRequest, user_key
-from cjo_site.front_page import sections
+from cjo_site.front_page import front_page
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
 from journeys.services import switches
 
@@ -57,14 +57,17 @@ class DeskAdminSite(AdminSite):
         context = super().each_context(request)
         if not self.has_permission(request):
             return context
+        more = self._more(request, context.get("available_apps", ()))
         return context | {
             "desk_nav": self._navigation(request),
+            "desk_more": more,
+            "desk_more_current": any(item.current for item in more),
             "desk_mode": _BANNERS[switches.current(SwitchScope.ALL)],
             "desk_trail_url": trail_url(actor=user_key(request.user)),
         }
 
     def index(self, request, extra_context=None):
-        return super().index(request, {"home": sections(request.user), **(extra_context or {})})
+        return super().index(request, {"home": front_page(request.user), **(extra_context or {})})
 
     def _navigation(self, request) -> list[NavigationItem]:
         home = reverse(f"{self.name}:index")
@@ -81,3 +84,13 @@ class DeskAdminSite(AdminSite):
             count = ApprovalRequest.objects.pending().count() if label == "Queue" else None
             items.append(NavigationItem(label, url, url == current, count))
         return items
+
+    def _more(self, request, apps) -> list[NavigationItem]:
+        """The pages that the navigation does not name, as far as this person may see them."""
+        named = {reverse(f"{self.name}:{view}") for _, view, _ in _NAVIGATION}
+        pages = [(model["name"], model["admin_url"]) for app in apps for model in app["models"]]
+        return [
+            NavigationItem(str(name), url, request.path.startswith(url))
+            for name, url in sorted(pages, key=lambda page: str(page[0]).lower())
+            if url and url not in named
+        ]

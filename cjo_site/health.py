@@ -22,9 +22,14 @@ SCHEDULE_LATE_AFTER = timedelta(minutes=5)
 OK = "ok"
 
 
+def last_beat() -> datetime | None:
+    """When the worker last showed itself."""
+    return Heartbeat.objects.filter(name=WORKER).values_list("beat_at", flat=True).first()
+
+
 def worker_state(*, now: datetime) -> str:
     """ "ok", or what is wrong with the heartbeat that the worker's sweep writes every minute."""
-    beat_at = Heartbeat.objects.filter(name=WORKER).values_list("beat_at", flat=True).first()
+    beat_at = last_beat()
     if beat_at is None:
         return "no heartbeat yet"
     if now - beat_at > HEARTBEAT_STALE_AFTER:
@@ -34,14 +39,22 @@ def worker_state(*, now: datetime) -> str:
 
 def schedule_state(*, now: datetime) -> str:
     """ "ok", or which schedules are missing or late: without them nothing is swept, expired or run."""
+    wrong = [
+        f"{name} is missing" if late is None else f"{name} is {_seconds(late)} s late"
+        for name, late in late_schedules(now=now)
+    ]
+    return "; ".join(wrong) or OK
+
+
+def late_schedules(*, now: datetime) -> list[tuple[str, timedelta | None]]:
+    """(name, by how much), None where it is not there at all: the missing ones first."""
     next_runs = dict(Schedule.objects.filter(name__in=SCHEDULES).values_list("name", "next_run"))
-    wrong = [f"{name} is missing" for name in SCHEDULES if next_runs.get(name) is None]
-    wrong += [
-        f"{name} is {_seconds(now - next_run)} s late"
+    missing = [(name, None) for name in SCHEDULES if next_runs.get(name) is None]
+    return missing + [
+        (name, now - next_run)
         for name, next_run in next_runs.items()
         if next_run is not None and now - next_run > SCHEDULE_LATE_AFTER
     ]
-    return "; ".join(wrong) or OK
 
 
 @never_cache

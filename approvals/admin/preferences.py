@@ -17,7 +17,7 @@ class TimeZoneForm(DeskForm):
             label="Time zone",
             required=False,
             choices=[
-                ("", "That of the browser"),
+                ("", "That of your browser"),
                 *((name, name.replace("_", " ")) for name in zones.places()),
             ],
             help_text="Pages and mail to you tell times in it, and what you type is read in it. A mail knows "

@@ -57,4 +57,8 @@ class Migration(migrations.Migration):
             model_name="decision",
             index=models.Index(fields=["actor_key", "-decided_at"], name="approvals_by_actor"),
         ),
+        migrations.AddIndex(
+            model_name="approvalrequest",
+            index=models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
+        ),
     ]

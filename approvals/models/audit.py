@@ -68,6 +68,10 @@ class AuditEvent(models.Model):
         return f"{name} on behalf of {behalf}" if behalf else name
 
     @property
+    def is_of_a_person(self) -> bool:
+        return self.actor_key.startswith("user:")
+
+    @property
     def reason(self) -> str:
         return self.told("reason")
 

@@ -118,6 +118,7 @@ class ApprovalRequest(models.Model):
             models.Index(fields=["-priority_score", "requested_at", "-id"], name="approvals_by_priority"),
             models.Index(fields=["status", "expires_at"], name="approvals_expiry"),
             models.Index(fields=["status", "remind_at"], name="approvals_reminder"),
+            models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
             models.Index(fields=["concerning", "-requested_at"], name="approvals_concerning"),
             models.Index(fields=["kind", "subject_key"], name="approvals_subject"),
         ]

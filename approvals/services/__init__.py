@@ -27,6 +27,7 @@ from approvals.services.people import (
     limits_of,
     permissions_given,
     principals_of,
+    was_given,
 )
 from approvals.services.preferences import choose_time_zone
 from approvals.services.viewing import note_viewed
@@ -75,4 +76,5 @@ __all__ = [
     "take_over",
     "tell_outcome",
     "use_approval",
+    "was_given",
 ]
