@@ -70,6 +70,16 @@ def money(value: Decimal | float | None, currency: str) -> str:
     return f"{_SIGNS[currency]}{figure}" if currency in _SIGNS else f"{currency} {figure}".strip()
 
 
+def brief(value: Decimal | float, currency: str) -> str:
+    """ "$1.2M", "€600k": for the scale of a chart."""
+    value, unit = Decimal(value), ""
+    for power, sign in ((9, "B"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            value, unit = value / 10**power, sign
+            break
+    return money(Decimal(0), currency).removesuffix("0") + f"{value.normalize():f}{unit}"
+
+
 def score(value: float | None, places: int = 2) -> str:
     """A score of 0..1 as ".50"; "1.00" for 1, "not known" for None."""
     if value is None:

@@ -54,7 +54,9 @@ class Subject:
     answers where a machine's proposal is sent back.
     `describe(request, user)` gives what `template` shows as the evidence (it is there as `evidence`).
     `choices` are the known values of a request's facets and person reasons, with what people read for each;
-    keyed by the request's field: {"action": [(value, label), ...], ...}."""
+    keyed by the request's field: {"action": [(value, label), ...], ...}.
+    `recommends`: it is an action that a machine may propose, so that to reject or to change it overrides a
+    recommendation."""
 
     kind: str
     label: str
@@ -66,6 +68,7 @@ class Subject:
     on_change: "Callable[[ApprovalRequest], None]" = lambda request: None
     revise_permission: str = ""
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    recommends: bool = False
 
 
 _SUBJECTS: dict[str, Subject] = {}
@@ -82,6 +85,10 @@ def subject_of(kind: str) -> Subject:
 
 def labels() -> dict[str, str]:
     return {kind: subject.label for kind, subject in _SUBJECTS.items()}
+
+
+def kinds_that_recommend() -> list[str]:
+    return [kind for kind, subject in _SUBJECTS.items() if subject.recommends]
 
 
 def choices(name: str) -> dict[str, str]:

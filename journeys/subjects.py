@@ -65,6 +65,7 @@ SUBJECTS = (
             "risk_tier": choices(Tier),
             "person_reasons": choices(PersonReason),
         },
+        recommends=True,
     ),
     Subject(
         kind=reviews.KIND,

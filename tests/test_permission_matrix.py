@@ -76,6 +76,7 @@ do approvals_authoritylimit_propose-change        | –   | –   | yes | –   
 do approvals_authoritylimit_propose-removal       | –   | –   | yes | –   | yes | –   | yes
 approvals_authoritylimit_change                   | –   | –   | yes | yes | yes | yes | yes
 approvals_approvalrequest_changelist              | –   | –   | yes | yes | yes | yes | yes
+approvals_approvalrequest_figures                 | –   | –   | yes | yes | yes | yes | yes
 do approvals_approvalrequest_decide-several       | –   | –   | –   | yes | yes | –   | –
 do approvals_approvalrequest_decide               | –   | –   | –   | yes | yes | –   | –
 do approvals_approvalrequest_approve-with-changes | –   | –   | –   | yes | yes | –   | –

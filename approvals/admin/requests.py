@@ -1,5 +1,7 @@
 """The queue, and the page on which a request is decided."""
 
+from functools import partial
+
 from django import forms
 from django.contrib import admin
 from django.db.models import Q
@@ -9,6 +11,7 @@ from django.utils.html import format_html
 
 from approvals import queue, shown
 from approvals.addresses import request_url, trail_url
+from approvals.admin import figures
 from approvals.admin.acts import ACTS, DECIDE_SEVERAL, checkbox, may_decide
 from approvals.admin.filters import known_values
 from approvals.admin.saved import SavedViewFilter, status_of_view
@@ -184,6 +187,9 @@ class ApprovalRequestAdmin(DeskAdmin):
         if number.isdecimal() and int(number) <= _BIGGEST_ID:
             found |= Q(pk=int(number))
         return queryset.filter(found), False
+
+    def own_urls(self, address):
+        return [address("figures/", partial(figures.page, self), "figures")]
 
     # -- the list
 
