@@ -40,6 +40,7 @@ _BANNERS = {
 _NAVIGATION = (
     ("Queue", "approvals_approvalrequest_changelist", "approvals.view_approvalrequest"),
     ("Customers", "journeys_customer_changelist", "journeys.view_customer"),
+    ("Portfolio", "journeys_assessment_portfolio", "journeys.view_assessment"),
     ("Runs", "journeys_pipelinerun_changelist", "journeys.view_pipelinerun"),
     ("Report", "journeys_pipelinerun_report_latest", "journeys.view_pipelinerun"),
     ("Trail", "approvals_auditevent_changelist", "approvals.view_auditevent"),

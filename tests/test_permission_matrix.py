@@ -139,6 +139,8 @@ journeys_pipelinerun_report_latest                | –   | –   | yes | yes | 
 journeys_pipelinerun_report                       | –   | –   | yes | yes | yes | yes | yes
 journeys_pipelinerun_change                       | –   | –   | yes | yes | yes | yes | yes
 journeys_assessment_changelist                    | –   | –   | yes | yes | yes | yes | yes
+journeys_assessment_portfolio                     | –   | –   | yes | yes | yes | yes | yes
+journeys_assessment_risen                         | –   | –   | yes | yes | yes | yes | yes
 journeys_assessment_change                        | –   | –   | yes | yes | yes | yes | yes
 axes_accessattempt_changelist                     | –   | –   | –   | –   | –   | yes | yes
 axes_accessattempt_add                            | –   | –   | –   | –   | –   | –   | –

@@ -1,5 +1,7 @@
 """Runs of the pipeline with their reports, and what they concluded."""
 
+from functools import partial
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count
@@ -13,6 +15,7 @@ from approvals.rules import NotAuthorised
 from approvals.services import actor_of
 from approvals.templatetags.desk import ago, chip, day
 from journeys import charts, pipeline, reports
+from journeys.admin import portfolio
 from journeys.admin.customers import contributions_of
 from journeys.admin.links import customer_link, link, number, page_of, risk_chip
 from journeys.domain.vocabulary import Disposition, Tier, choices, label
@@ -154,6 +157,12 @@ class AssessmentAdmin(DeskAdmin):
     search_fields = ("customer_id",)
     search_help_text = "Customer id"
     ordering = ("-id",)
+
+    def own_urls(self, address):
+        return [
+            address("portfolio/", partial(portfolio.page, self), "portfolio"),
+            address("portfolio/risen/", partial(portfolio.risen_page, self), "risen"),
+        ]
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()

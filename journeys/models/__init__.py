@@ -11,6 +11,7 @@ from journeys.models.runs import (
     PipelineRun,
     PolicyAllowance,
 )
+from journeys.models.snapshots import PortfolioSnapshot
 
 __all__ = [
     "Assessment",
@@ -28,5 +29,6 @@ __all__ = [
     "PipelineRun",
     "Policy",
     "PolicyAllowance",
+    "PortfolioSnapshot",
     "Signal",
 ]

@@ -18,7 +18,8 @@ from journeys.cases import Case, NewFinding, Span
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
-from journeys.models import Intervention, PipelineRun, Policy
+from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
+from journeys.reports import snapshots
 from journeys.services import allowance, findings
 from journeys.services.proposals import Proposal
 
@@ -214,6 +215,8 @@ def summary_generation(context: Context, progress: Progress) -> None:
         "auto_approved": context.auto_approved,
         "pending_approvals": ApprovalRequest.objects.pending().count(),
     }
+    if context.run.scope == PipelineRun.Scope.PORTFOLIO and not context.dry_run:
+        PortfolioSnapshot.objects.create(run=context.run, **snapshots.collect(context.run))
     progress.count(context.customers, 1)
 
 

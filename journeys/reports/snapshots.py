@@ -1,0 +1,181 @@
+"""What a run over the portfolio amounts to, counted from its rows as it ends. Reads only."""
+
+from collections import Counter, defaultdict
+from datetime import date, timedelta
+from decimal import Decimal
+
+from django.db.models import Case, CharField, Count, F, FilteredRelation, Q, QuerySet, Sum, Value, When
+
+from journeys.domain.vocabulary import (
+    ExecutionMode,
+    InterventionStatus,
+    OutcomeKind,
+    Segment,
+    Stage,
+    Tier,
+)
+from journeys.models import Assessment, Intervention, Outcome, PipelineRun, PortfolioSnapshot
+
+AT_RISK = (Tier.HIGH, Tier.MEDIUM)
+# Of those whose tier rose, so many of each segment are kept by name.
+RISEN_KEPT = 100
+PROTECTED_DAYS = 90
+POSITIVE = (OutcomeKind.RESOLVED, OutcomeKind.PARTIAL_IMPROVEMENT, OutcomeKind.IMPROVED_ENGAGEMENT)
+
+
+def _known(field: str, words) -> Case:
+    """What the product has a word for; all else is ""."""
+    return Case(
+        When(**{f"{field}__in": [word.value for word in words]}, then=F(field)),
+        default=Value(""),
+        output_field=CharField(),
+    )
+
+
+STAGE = _known("journey_stage", Stage)
+SEGMENT = _known("customer__segment", Segment)
+_ROSE = Q(risk_tier=Tier.HIGH, then__risk_tier__in=[Tier.MEDIUM, Tier.LOW]) | Q(
+    risk_tier=Tier.MEDIUM, then__risk_tier=Tier.LOW
+)
+
+
+def collect(run: PipelineRun) -> dict:
+    """The fields of the run's PortfolioSnapshot, but for the run itself. The customers' values and segments
+    are taken as they stand at this moment. The run is read once, and once more for those whose tier rose."""
+    since = latest_before(run)
+    cells, moves = _counted(run, since)
+    return {
+        "as_of": run.as_of,
+        "since_id": since and since.pk,
+        "cells": cells,
+        "moves": moves if since else [],
+        "risen": _risen(run, since.pk) if since else [],
+        "protected": protected(run.as_of),
+    }
+
+
+def latest_before(run: PipelineRun) -> PortfolioSnapshot | None:
+    earlier = PortfolioSnapshot.objects.filter(as_of__lte=run.as_of, run__status=PipelineRun.Status.SUCCEEDED)
+    return earlier.exclude(pk=run.pk).order_by("-as_of", "-run_id").first()
+
+
+def _beside(run: int, other: int | None, name: str) -> QuerySet[Assessment]:
+    """A run's assessments, each with what the other run concluded about the same customer, if anything."""
+    relation = FilteredRelation("customer__assessments", condition=Q(customer__assessments__run=other))
+    return Assessment.objects.filter(run=run).annotate(**{name: relation})
+
+
+def _counted(run: PipelineRun, since: PortfolioSnapshot | None) -> tuple[list, list]:
+    """The cells and the moves."""
+    cells: defaultdict[tuple, list] = defaultdict(lambda: [0, 0, Decimal(0)])
+    moves: Counter = Counter()
+    rows = (
+        _beside(run.pk, since and since.pk, "then")
+        .values_list(STAGE, SEGMENT, "customer__currency", "then__risk_tier", "risk_tier")
+        .annotate(
+            customers=Count("pk"),
+            valued=Count("customer__account_value"),
+            value=Sum("customer__account_value"),
+        )
+        .order_by()
+    )
+    for stage, segment, currency, before, after, customers, valued, value in rows:
+        sums = cells[stage, segment, currency, after]
+        sums[0], sums[1], sums[2] = sums[0] + customers, sums[1] + valued, sums[2] + _cents(value)
+        moves[segment, before or "", after] += customers
+    if since:
+        moves += _gone(run, since, sum(number for (_, before, _), number in moves.items() if before))
+    return (
+        sorted([*cell, customers, valued, str(value)] for cell, (customers, valued, value) in cells.items()),
+        sorted([*move, customers] for move, customers in moves.items()),
+    )
+
+
+def _gone(run: PipelineRun, since: PortfolioSnapshot, still_there: int) -> Counter:
+    """Those whom only the earlier run assessed. As a rule there are none, which their number tells."""
+    if sum(customers for *_, customers, _, _ in since.cells) == still_there:
+        return Counter()
+    gone = _beside(since.pk, run.pk, "now").filter(now__isnull=True).values_list(SEGMENT, "risk_tier")
+    counted = gone.annotate(customers=Count("pk")).order_by()
+    return Counter({(segment, before, ""): customers for segment, before, customers in counted})
+
+
+def _risen(run: PipelineRun, since: int) -> list:
+    """Highest risk first, and the first ones of each segment."""
+    rose = _beside(run.pk, since, "then").filter(_ROSE).order_by("-overall_risk_score", "customer_id")
+    kept, taken = [], Counter()
+    columns = ("customer_id", SEGMENT, "then__risk_tier", "risk_tier", "overall_risk_score")
+    for row in rose.values_list(*columns).iterator():
+        taken[row[1]] += 1
+        if taken[row[1]] <= RISEN_KEPT:
+            kept.append(list(row))
+    return kept
+
+
+def protected(as_of: date) -> dict:
+    """What came of the interventions that were carried out for customers at risk, over the 90 days up to
+    `as_of`, as it was reported: nobody has measured whether the interventions caused it.
+
+    {"days", "interventions": with an outcome, "record_only": of these, "open": without one, "customers": of
+    those with an outcome, "positive": of these, at least one outcome was positive, "value_unknown": of the
+    customers, "revenue": [{"currency", "customers", "value", "of_customers", "of_value"}]}. Each customer
+    counts once, with the value a year; of several outcomes the latest counts.
+    """
+    since = as_of - timedelta(days=PROTECTED_DAYS)
+    carried_out = Intervention.objects.filter(status=InterventionStatus.EXECUTED, risk_tier__in=AT_RISK)
+    latest: dict[str, tuple] = {}
+    rows = (
+        Outcome.objects.filter(measured_at__gt=since, measured_at__lte=as_of)
+        .filter(intervention__status=InterventionStatus.EXECUTED, intervention__risk_tier__in=AT_RISK)
+        .order_by("measured_at", "recorded_at", "pk")
+        .values_list(
+            "intervention_id",
+            "outcome",
+            "intervention__customer_id",
+            "intervention__customer__currency",
+            "intervention__customer__account_value",
+            "intervention__execution__mode",
+        )
+    )
+    for intervention_id, *row in rows.iterator():
+        latest[intervention_id] = tuple(row)
+    customers: dict[str, tuple[str, Decimal | None]] = {}
+    positive: set[str] = set()
+    for outcome, customer_id, currency, value, _ in latest.values():
+        customers[customer_id] = currency, value
+        if outcome in POSITIVE:
+            positive.add(customer_id)
+    return {
+        "days": PROTECTED_DAYS,
+        "interventions": len(latest),
+        "record_only": sum(mode == ExecutionMode.RECORD_ONLY for *_, mode in latest.values()),
+        "open": carried_out.filter(as_of__gt=since, as_of__lte=as_of, outcomes__isnull=True).count(),
+        "customers": len(customers),
+        "positive": len(positive),
+        "value_unknown": sum(value is None for _, value in customers.values()),
+        "revenue": [
+            _protected_in(currency, customers, positive)
+            for currency in sorted({currency for currency, value in customers.values() if value is not None})
+        ],
+    }
+
+
+def _protected_in(currency: str, customers: dict, positive: set[str]) -> dict:
+    values = {
+        customer_id: value
+        for customer_id, (of, value) in customers.items()
+        if of == currency and value is not None
+    }
+    kept = [value for customer_id, value in values.items() if customer_id in positive]
+    return {
+        "currency": currency,
+        "customers": len(kept),
+        "value": str(sum(kept, Decimal(0))),
+        "of_customers": len(values),
+        "of_value": str(sum(values.values(), Decimal(0))),
+    }
+
+
+def _cents(amount: Decimal | None) -> Decimal:
+    # SQLite adds decimals up as binary floats; to the cent the sum is exact up to some 10 ** 13.
+    return (amount or Decimal(0)).quantize(Decimal("0.01"))
