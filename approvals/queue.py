@@ -14,6 +14,12 @@ from approvals import shown
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Limit, Status
 from approvals.services import limits_of, permissions_given, principals_of
+from approvals.rules import Limit
+from approvals.services import limits_of, permissions_given
+
+# What is pending, said by the time of its decision: of a NULL, and not of a parameter, SQLite knows that the
+# index of what waits will do.
+WAITING = Q(decided_at__isnull=True)
 
 
 def decidable_by(user, now: datetime | None = None) -> QuerySet[ApprovalRequest]:
@@ -42,24 +48,41 @@ def decidable(user, now: datetime) -> Q:
     """`check_may_decide` as a condition."""
     # Not "expires_at > now": SQLite would take the index of the expiry for that, and sort what it finds.
     pending = Q(status=Status.PENDING.value) & ~Q(expires_at__lte=now)
+    return WAITING & decidable_of_what_waits(user, now)
+
+
+def decidable_of_what_waits(user, now: datetime) -> Q:
+    in_time = Q(expires_at__gt=now)
     if not user.is_active:
-        return pending & Q(pk__in=())
-    given = permissions_given(user).values_list("content_type__app_label", "codename")
+        return in_time & Q(pk__in=())
     covered = Q(needs_limit=False)
     for limit in limits_of(user):
         covered |= _reached(limit)
     key = user_key(user)
     changed_by_me = Contains(Cast("editors", TextField()), f'"{key}"')
-    approvals = Decision.objects.filter(Q(actor_key=key) | Q(on_behalf_of_key=key))
-    approved = approvals.filter(request=OuterRef("pk"), fingerprint=OuterRef("fingerprint"))
+    mine = Decision.objects.filter(Q(actor_key=key) | Q(on_behalf_of_key=key))
+    # Asked once for all, of the few that wait for one more person.
+    approved = ApprovalRequest.objects.filter(
+        WAITING,
+        Exists(mine.filter(request=OuterRef("pk"), fingerprint=OuterRef("fingerprint"))),
+        approvals_given__gt=0,
+    )
     return (
-        pending
-        & Q(permission__in=[f"{app}.{name}" for app, name in given], returned_at__isnull=True)
+        in_time
+        & Q(permission__in=sorted(_given_to(user)), returned_at__isnull=True)
         & covered
         & ~Q(proposed_by_key=key)
-        & (Q(approvals_given=0) | ~Exists(approved))
+        & (Q(approvals_given=0) | ~Q(pk__in=approved.values("pk")))
         & ~Q(changed_by_me)
     )
+
+
+def _given_to(user) -> set[str]:
+    """What the person was given, as the pages have asked already; being superuser gives nothing."""
+    if not user.is_superuser:
+        return user.get_all_permissions()
+    given = permissions_given(user).values_list("content_type__app_label", "codename")
+    return {f"{app}.{name}" for app, name in given}
 
 
 def _reached(limit: Limit) -> Q:
@@ -81,13 +104,16 @@ def next_after(request: ApprovalRequest, user) -> ApprovalRequest | None:
 
 def place(request: ApprovalRequest) -> tuple[int, int]:
     """Its place among the pending ones, from 1, and how many there are."""
-    pending = ApprovalRequest.objects.pending()
-    return pending.exclude(pk=request.pk).exclude(_behind(request)).count() + 1, pending.count()
+    counted = ApprovalRequest.objects.filter(WAITING).aggregate(
+        behind=Count("pk", filter=_behind(request)), all=Count("pk")
+    )
+    return counted["all"] - counted["behind"], counted["all"]
 
 
 def _behind(request: ApprovalRequest) -> Q:
     same = Q(priority_score=request.priority_score)
-    return (
+    # The first says nothing new, but where in the index to begin.
+    return Q(priority_score__lte=request.priority_score) & (
         Q(priority_score__lt=request.priority_score)
         | same & Q(requested_at__gt=request.requested_at)
         | same & Q(requested_at=request.requested_at, pk__lt=request.pk)
@@ -126,8 +152,8 @@ def standing(
     within: Q | None = None,
     views: Mapping[str, Q] | None = None,
 ) -> Standing:
-    """One query. What is late already is due today. The figures are of what lies `within`; `views` are
-    counted beside them, each among all of `requests`."""
+    """One query, of requests that wait. What is late already is due today. The figures are of what lies
+    `within`; `views` are counted beside them, each among all of `requests`."""
     within, views = within or Q(), views or {}
     due = within & Q(decision_due_at__lt=midnight_after(now))
     rows = list(

@@ -291,3 +291,10 @@ def test_a_customer_who_must_not_be_contacted_cannot_be_proposed_for(sample, peo
             user=people["operator"],
             door="test",
         )
+
+
+@pytest.mark.parametrize("torn", [{"status": "rejected"}, {"decided_at": timezone.now()}])
+def test_what_has_ended_has_a_time_and_what_waits_has_none(request_of, torn):
+    request = request_of("C004")
+    with pytest.raises(IntegrityError, match="approvals_ends_at_a_time"), transaction.atomic():
+        ApprovalRequest.objects.filter(pk=request.pk).update(**torn)

@@ -149,7 +149,7 @@ def test_who_stands_in_is_told_too(asked, people):
 
 def test_what_was_decided_meanwhile_is_not_announced_any_more(asked, mailbox):
     request = asked()
-    ApprovalRequest.objects.filter(pk=request.pk).update(status=Status.SUPERSEDED)
+    ApprovalRequest.objects.filter(pk=request.pk).update(status=Status.SUPERSEDED, decided_at=timezone.now())
     assert postbox.send_due() == 0
     assert mailbox.envelopes == []
 
@@ -276,7 +276,7 @@ def test_nothing_is_mailed_to_who_has_nothing(addresses):
 def test_what_was_all_decided_before_it_went_out_is_no_digest(asked, mailbox):
     request = asked(urgency="low")
     postbox.write_digests_of(date(2025, 1, 15))
-    ApprovalRequest.objects.filter(pk=request.pk).update(status=Status.SUPERSEDED)
+    ApprovalRequest.objects.filter(pk=request.pk).update(status=Status.SUPERSEDED, decided_at=timezone.now())
     assert postbox.send_due() == 0
 
 
@@ -301,7 +301,7 @@ def test_the_sweep_writes_a_digest_once_a_day(asked, mailbox, policy_with):
     for _ in range(2):
         tasks.sweep()
     assert len(mailbox.envelopes) == 4
-    ApprovalRequest.objects.filter(pk=first.pk).update(status=Status.SUPERSEDED)
+    ApprovalRequest.objects.filter(pk=first.pk).update(status=Status.SUPERSEDED, decided_at=timezone.now())
     asked(urgency="low")
     upkeep.sweep()
     assert len(mailbox.envelopes) == 4

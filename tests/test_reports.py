@@ -299,7 +299,9 @@ def test_an_approval_that_took_two_people_counts_once(fresh_run):
 
 def test_what_people_said_of_the_policys_own_decisions_is_counted(fresh_run):
     assert reports.build(fresh_run)["reviewed"] == {"agreed": 0, "disagreed": 0, "waiting": 0}
-    ApprovalRequest.objects.filter(concerning="C005").update(kind="policy_review", status="rejected")
+    ApprovalRequest.objects.filter(concerning="C005").update(
+        kind="policy_review", status="rejected", decided_at=timezone.now()
+    )
     report = reports.build(fresh_run)
     assert report["reviewed"] == {"agreed": 0, "disagreed": 1, "waiting": 0}
     assert "0 agreed with, 1 not" in reports.render_markdown(report)
@@ -307,7 +309,9 @@ def test_what_people_said_of_the_policys_own_decisions_is_counted(fresh_run):
 
 def test_an_approval_that_expired_is_told_from_a_request_that_nobody_decided(fresh_run):
     a_decision("C004", "approved", an_approver())
-    ApprovalRequest.objects.filter(concerning__in=["C004", "C005"]).update(status="expired")
+    ApprovalRequest.objects.filter(concerning__in=["C004", "C005"]).update(
+        status="expired", decided_at=timezone.now()
+    )
     decided = reports.build(fresh_run)["decided"]
     assert decided["approved_then"] == {"expired": 1, "lapsed": 0, "revoked": 0}
     assert decided["expired_undecided"] == 1
@@ -504,7 +508,7 @@ def test_an_automatic_approval_that_still_stands_is_said_first_in_later_reports(
     later = run_pipeline(date(2025, 1, 16))
     assert later.report["auto_approval"]["on"] is False
     assert reports.render_markdown(later.report).startswith("**AUTOMATIC APPROVAL FOR TESTING decided")
-    ApprovalRequest.objects.update(status="lapsed")
+    ApprovalRequest.objects.update(status="lapsed", decided_at=timezone.now())
     assert "AUTOMATIC APPROVAL" not in reports.render_markdown(reports.build(later)).splitlines()[0]
 
 

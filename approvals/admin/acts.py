@@ -10,6 +10,8 @@ from django.utils.html import format_html
 
 from approvals import services
 from approvals.desk import Act, DeskForm, MomentField, NoteForm, who
+from approvals import queue, services
+from approvals.desk import Act, DeskForm, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Refusal, Status, Verdict
 from approvals.services.people import Deciders
@@ -294,7 +296,7 @@ def checkbox(row: ApprovalRequest) -> str:
 def _several_fields(request, row: None) -> dict[str, forms.Field]:
     """Approving is offered only where the policy lets something be approved with others."""
     verdicts = [(Verdict.REJECTED.value, "Reject")]
-    if ApprovalRequest.objects.pending().filter(bulk_allowed=True).exists():
+    if ApprovalRequest.objects.filter(queue.WAITING, bulk_allowed=True).exists():
         verdicts.append((Verdict.APPROVED.value, "Approve"))
     return {"verdict": forms.ChoiceField(label="What", choices=[("", "–"), *verdicts])}
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
 
 
@@ -13,9 +14,11 @@ def known_values(
     *,
     default: str | Callable[[HttpRequest], str] = "",
     replaces: tuple[str, ...] = (),
+    holds: Callable[[str], Q] | None = None,
 ):
     """A filter on the field `name`, in the URL under that name. With a default, "all" has to be asked for.
-    Choosing a value takes the parameters it `replaces` out of the URL."""
+    Choosing a value takes the parameters it `replaces` out of the URL. `holds` says for a value which rows
+    have it, where it is not asked of the field."""
 
     class KnownValues(admin.SimpleListFilter):
         title = heading
@@ -46,6 +49,9 @@ def known_values(
                 }
 
         def queryset(self, request, queryset):
-            return queryset if self.chosen() == "all" else queryset.filter(**{name: self.chosen()})
+            value = self.chosen()
+            return (
+                queryset if value == "all" else queryset.filter(holds(value) if holds else Q(**{name: value}))
+            )
 
     return KnownValues

@@ -156,6 +156,7 @@ class ApprovalRequestAdmin(DeskAdmin):
             lambda: [(status.value, status.capitalize()) for status in Status],
             default=status_of_view,
             replaces=("view",),
+            holds=lambda status: queue.WAITING if status == Status.PENDING else Q(status=status),
         ),
         known_values("risk_tier", "risk", lambda: choices("risk_tier").items()),
         known_values("action", "action", lambda: choices("action").items()),
@@ -217,7 +218,7 @@ class ApprovalRequestAdmin(DeskAdmin):
         decides = request.user.has_perm("approvals.decide_approvalrequest")
         context = {"views": views.links(changelist, standing.views, decides=decides)}
         if request.GET.get("status", status) == status:
-            context |= {"view": views.chosen, "waiting": standing.requests}
+            context["view"] = views.chosen
             if views.chosen.waiting and standing.requests:
                 context["counts"] = queue.told(standing, views.now)
         return context

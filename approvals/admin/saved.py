@@ -1,6 +1,6 @@
 """The saved views of the queue: each is an address, and says how many requests it holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.contrib import admin
@@ -26,9 +26,8 @@ class SavedView:
     waiting: bool = True
 
     def holds(self, user, now: datetime) -> Q:
-        if not self.waiting:
-            return Q(status=Status.EXPIRED.value, expires_at__gt=now - WEEK)
-        return Q(status=Status.PENDING.value) & _NARROWED[self.name](user, now)
+        """Which of the requests: of those that wait, where it is `waiting`."""
+        return _NARROWED[self.name](user, now)
 
 
 ALL = SavedView("", "All waiting", "Nothing waits for a decision.")
@@ -42,10 +41,11 @@ SAVED_VIEWS = (
 _BY_NAME = {view.name: view for view in (ALL, *SAVED_VIEWS)}
 _NARROWED = {
     "": lambda user, now: Q(),
-    "mine": queue.decidable,
+    "mine": queue.decidable_of_what_waits,
     "due": lambda user, now: Q(decision_due_at__lt=queue.midnight_after(now)),
     "high": lambda user, now: Q(heightened=True),
     "unroutable": lambda user, now: Q(unroutable=True),
+    "expired": lambda user, now: Q(status=Status.EXPIRED.value, expires_at__gt=now - WEEK),
 }
 
 
@@ -94,15 +94,23 @@ class SavedViewFilter(admin.SimpleListFilter):
         return {view.name: view.holds(self.user, self.now) for view in (ALL, *SAVED_VIEWS)}
 
     def queryset(self, request, queryset):
-        return queryset if self.chosen is ALL else queryset.filter(self.conditions[self.chosen.name])
+        if self.chosen is ALL:
+            return queryset
+        of = queryset.filter(queue.WAITING) if self.chosen.waiting else queryset
+        return of.filter(self.conditions[self.chosen.name])
 
     def standing(self, found: QuerySet[ApprovalRequest]) -> queue.Standing:
-        """What the chosen view amounts to and what each one holds, of what search and filters found. One
-        query."""
-        looked_at = found.filter(self.conditions[ALL.name] | self.conditions["expired"])
-        return queue.standing(
-            looked_at, self.now, within=self.conditions[self.chosen.name], views=self.conditions
+        """What the chosen view amounts to and what each one holds, of what search and filters found."""
+        waiting = {view.name: self.conditions[view.name] for view in _BY_NAME.values() if view.waiting}
+        ended = {
+            name: found.filter(condition).order_by()[:MOST_LISTED].count()
+            for name, condition in self.conditions.items()
+            if name not in waiting
+        }
+        standing = queue.standing(
+            found.filter(queue.WAITING), self.now, within=waiting.get(self.chosen.name), views=waiting
         )
+        return replace(standing, views=standing.views | ended)
 
     def links(self, changelist, counts: dict[str, int], *, decides: bool) -> list[ViewLink]:
         """One that decides nothing has no use for "mine"."""

@@ -112,6 +112,11 @@ class ApprovalRequest(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=[status.value for status in Status]), name="approvals_known_status"
             ),
+            models.CheckConstraint(
+                condition=Q(status=Status.PENDING.value, decided_at__isnull=True)
+                | ~Q(status=Status.PENDING.value) & Q(decided_at__isnull=False),
+                name="approvals_ends_at_a_time",
+            ),
         ]
         indexes = [
             models.Index(fields=["status", "-priority_score", "requested_at", "-id"], name="approvals_queue"),
@@ -121,7 +126,19 @@ class ApprovalRequest(models.Model):
             models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
             models.Index(fields=["concerning", "-requested_at"], name="approvals_concerning"),
             models.Index(fields=["kind", "subject_key"], name="approvals_subject"),
-        ]
+            # What waits, in the order of the queue, with all that the queue counts, adds up and filters by:
+            # the rows themselves, with their payloads, are then read for one page only.
+            models.Index(
+                fields=[
+                    "-priority_score", "requested_at", "-id", "currency", "value_at_stake", "decision_due_at",
+                    "expires_at", "heightened", "unroutable", "bulk_allowed", "risk_tier", "action",
+                    "segment", "kind", "concerning", "permission", "needs_limit", "proposed_by_key",
+                    "returned_at", "approvals_given", "fingerprint", "editors",
+                ],
+                condition=Q(decided_at__isnull=True),
+                name="approvals_waiting",
+            ),
+        ]  # fmt: skip
         permissions = [
             ("decide_approvalrequest", "Can decide approval requests"),
             ("take_over_approvalrequest", "Can take over what somebody else is reviewing"),

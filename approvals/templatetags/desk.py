@@ -3,7 +3,6 @@
 from datetime import date, datetime
 
 from django import template
-from django.contrib.admin.templatetags.admin_list import result_headers, results
 from django.utils import timezone
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
@@ -71,20 +70,15 @@ def due(moment: datetime, now: datetime | None = None) -> SafeString:
 
 
 @register.simple_tag
-def labelled_results(cl) -> list[list[SafeString]]:
+def labelled(rows, headers) -> list[list[SafeString]]:
     """The rows of a list, each cell with its column's heading, which a narrow screen shows before it."""
     # The heading of a column of checkboxes is itself a checkbox.
-    headings = [format_html(' data-label="{}"', strip_tags(header["text"])) for header in result_headers(cl)]
+    headings = [format_html(' data-label="{}"', strip_tags(header["text"])) for header in headers]
     return [
         [
             # A cell begins with <td or <th and was escaped by the admin.
             mark_safe(f"{cell[:3]}{heading}{cell[3:]}")  # noqa: S308
             for cell, heading in zip(row, headings, strict=False)
         ]
-        for row in results(cl)
+        for row in rows
     ]
-
-
-@register.simple_tag
-def headers(cl) -> list[dict]:
-    return list(result_headers(cl))
