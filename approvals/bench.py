@@ -37,7 +37,7 @@ def measure(decisions: int) -> dict[str, float]:
             on_end=lambda request, actor: None,
         )
     )
-    with _database_of_its_own():
+    with database_of_its_own():
         user = _decider()
         requests = _requests(2 * decisions)
         bare = _rate(decisions, _insert_bare)
@@ -52,7 +52,7 @@ def measure(decisions: int) -> dict[str, float]:
 
 
 @contextmanager
-def _database_of_its_own() -> Iterator[None]:
+def database_of_its_own() -> Iterator[None]:
     settings = connection.settings_dict
     test, name = settings["TEST"], settings["NAME"]
     before = test["NAME"]

@@ -233,6 +233,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "cjo_site.middleware.ContentSecurityPolicyMiddleware",  # first: redirects and static files carry it too
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # before what it compresses: static files too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -21,6 +21,7 @@ ABOVE_SERVICES = (
     "journeys.reports",
     "journeys.run_document",
     "journeys.demo",
+    "journeys.bench",
 )
 ABOVE_MODELS = (
     *ABOVE_SERVICES,
@@ -41,7 +42,8 @@ FORBIDDEN = {
     "journeys/cases.py": ABOVE_MODELS,
     "journeys/history.py": ABOVE_MODELS,
     "journeys/pipeline/": (*DOORS, "journeys.demo"),
-    "journeys/demo/": (*DOORS, "journeys.executors"),
+    "journeys/demo/": (*DOORS, "journeys.executors", "journeys.bench"),
+    "journeys/bench/": (*DOORS, "journeys.executors"),
     "journeys/reports/": DOORS,
     "journeys/admin": ("journeys.executors",),
     "journeys/management/": ("journeys.executors",),
