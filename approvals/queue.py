@@ -12,10 +12,8 @@ from django.utils import timezone
 
 from approvals import shown
 from approvals.models import ApprovalRequest, Decision, user_key
-from approvals.rules import Limit, Status
-from approvals.services import limits_of, permissions_given, principals_of
 from approvals.rules import Limit
-from approvals.services import limits_of, permissions_given
+from approvals.services import limits_of, permissions_given, principals_of
 
 # What is pending, said by the time of its decision: of a NULL, and not of a parameter, SQLite knows that the
 # index of what waits will do.
@@ -46,13 +44,12 @@ def decidable_for(
 
 def decidable(user, now: datetime) -> Q:
     """`check_may_decide` as a condition."""
-    # Not "expires_at > now": SQLite would take the index of the expiry for that, and sort what it finds.
-    pending = Q(status=Status.PENDING.value) & ~Q(expires_at__lte=now)
     return WAITING & decidable_of_what_waits(user, now)
 
 
 def decidable_of_what_waits(user, now: datetime) -> Q:
-    in_time = Q(expires_at__gt=now)
+    # Not "expires_at > now": SQLite would take the index of the expiry for that, and sort what it finds.
+    in_time = ~Q(expires_at__lte=now)
     if not user.is_active:
         return in_time & Q(pk__in=())
     covered = Q(needs_limit=False)

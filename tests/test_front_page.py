@@ -45,11 +45,13 @@ STOP = "/admin/journeys/executionswitch/stop/"
 HOUR = timedelta(hours=1)
 # What each role finds on its page on a quiet day, from top to bottom.
 QUIET = {
-    "operator": ["Needs a person", "Last runs over all customers", "The big stop", "The worker", "What came in wrong"],
+    "operator": [
+        "Needs a person", "Last runs over all customers", "The big stop", "The worker", "What came in wrong",
+    ],
     "approver": ["Yours to decide", "What your last decisions led to", "Due soon", "The big stop"],
     "manager": [
-        "Yours to decide", "Needs a person", "What your last decisions led to", "Last runs over all customers", "Due soon",
-        "The big stop", "The queue of everybody", "What the policy did alone today", "The worker",
+        "Yours to decide", "Needs a person", "What your last decisions led to",
+        "Last runs over all customers", "Due soon", "The big stop", "The queue of everybody", "What the policy did alone today", "The worker",
     ],
     "auditor": [
         "Changes of the rules that wait for a second person", "The trail", "The audit’s chain",

@@ -8,10 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from approvals import services
-from approvals.desk import Act, DeskForm, MomentField, NoteForm, who
 from approvals import queue, services
-from approvals.desk import Act, DeskForm, NoteForm, who
+from approvals.desk import Act, DeskForm, MomentField, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Refusal, Status, Verdict
 from approvals.services.people import Deciders
