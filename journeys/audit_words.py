@@ -18,6 +18,7 @@ def register() -> None:
             "policy.activated": "{subject} came into force",
             "outcome.recorded": "{actor} recorded an outcome of {subject}: {after}",
             "customer.hold": "{actor} changed when {subject} may be contacted",
+            "signal.linked": "{actor} linked {subject}, received for {before}, to {after}",
             "finding.closed": "{actor} closed the finding on {subject}: {after}",
             "task.done": "{actor} marked the task {subject} as {after}",
             "run.finished": "{subject} ended: {after}",

@@ -300,6 +300,7 @@ def test_wishes_outcomes_and_findings_are_refused_to_those_without_the_permissio
     posts = {
         "/admin/journeys/customer/C003/wish/": {"do_not_contact": "on", "reason": "Because."},
         f"/admin/journeys/finding/{finding.pk}/dismiss/": {"note": "Because."},
+        "/admin/journeys/signal/S009/link/": {"customer_id": "C003", "note": "Because."},
         "/admin/journeys/executionswitch/stop/": {"reason": "Because."},
         "/admin/journeys/executionswitch/set/": {"scope": "all", "mode": "live", "reason": "Because."},
         "/admin/journeys/pipelinerun/run-now/": {},
@@ -326,7 +327,8 @@ def test_nothing_is_done_by_a_get(sample_run, people):
         *(f"customer/C003/{name}/" for name in ("propose", "wish")),
         *(f"intervention/{intervention.pk}/{name}/" for name in ("finish", "end", "outcome")),
         "executionswitch/stop/", "executionswitch/set/", "pipelinerun/run-now/",
-        f"finding/{Finding.objects.first().pk}/dismiss/", "policy/1/activate/",
+        *(f"finding/{Finding.objects.first().pk}/{name}/" for name in ("dismiss", "link")),
+        "signal/S009/link/", "policy/1/activate/",
     ]  # fmt: skip
     for address in addresses:
         for method in (client.get, client.head):

@@ -21,7 +21,7 @@ from approvals.models import (
     WebhookEndpoint,
 )
 from approvals.rules import Refusal, Status
-from journeys.domain.vocabulary import ExecutionStatus, InterventionStatus, OutcomeKind
+from journeys.domain.vocabulary import ExecutionStatus, FindingKind, InterventionStatus, OutcomeKind
 from journeys.models import Execution, ExecutionSwitch, Finding, Intervention, Policy
 from journeys.services import execution, policies
 from tests import acting, hooks
@@ -113,6 +113,7 @@ journeys_customer_change                          | –   | –   | yes | yes | 
 journeys_journeystate_changelist                  | –   | –   | yes | yes | yes | yes | yes
 journeys_journeystate_change                      | –   | –   | yes | yes | yes | yes | yes
 journeys_signal_changelist                        | –   | –   | yes | yes | yes | yes | yes
+do journeys_signal_link                           | –   | –   | yes | –   | –   | –   | yes
 journeys_signal_change                            | –   | –   | yes | yes | yes | yes | yes
 journeys_execution_changelist                     | –   | –   | yes | yes | yes | yes | yes
 journeys_execution_change                         | –   | –   | yes | yes | yes | yes | yes
@@ -121,6 +122,7 @@ do journeys_executionswitch_stop                  | –   | –   | yes | yes | 
 do journeys_executionswitch_set                   | –   | –   | yes | yes | yes | –   | yes
 journeys_executionswitch_change                   | –   | –   | yes | yes | yes | yes | yes
 journeys_finding_changelist                       | –   | –   | yes | yes | yes | yes | yes
+do journeys_finding_link                          | –   | –   | yes | –   | –   | –   | yes
 do journeys_finding_dismiss                       | –   | –   | yes | –   | –   | –   | yes
 journeys_finding_change                           | –   | –   | yes | yes | yes | yes | yes
 journeys_intervention_changelist                  | –   | –   | yes | yes | yes | yes | yes
@@ -322,6 +324,7 @@ def situations() -> dict[str, Callable]:
     request, customer = "admin:approvals_approvalrequest_", "admin:journeys_customer_"
     endpoint = "admin:approvals_webhookendpoint_"
     limit, intervention = "admin:approvals_authoritylimit_", "admin:journeys_intervention_"
+    link = {"customer_id": "C003", "note": "Their old id."}
     return {
         f"{request}decide": decide,
         f"{request}approve-with-changes": seen(note="Shorter.", body="Short."),
@@ -343,6 +346,10 @@ def situations() -> dict[str, Callable]:
         "admin:journeys_finding_dismiss": _given(
             lambda: Finding.objects.filter(status=Finding.Status.OPEN).first().pk, {"note": "It is so."}
         ),
+        "admin:journeys_finding_link": _given(
+            lambda: Finding.objects.get(kind=FindingKind.ORPHAN_SIGNAL).pk, link
+        ),
+        "admin:journeys_signal_link": _given(lambda: "S009", link),
         f"{intervention}finish": _given(
             lambda: Intervention.objects.get(execution__status=ExecutionStatus.WITH_OWNER).pk, {"done": "yes"}
         ),

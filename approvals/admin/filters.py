@@ -55,3 +55,23 @@ def known_values(
             )
 
     return KnownValues
+
+
+class Given(admin.SimpleListFilter):
+    """A filter by whatever the URL names; it offers no list of values."""
+
+    numeric = False
+
+    def lookups(self, request, model_admin):
+        # The admin passes over a filter that has no choices.
+        value = request.GET.get(self.parameter_name)
+        return [(value, value)] if value else []
+
+    def has_output(self):
+        return bool(self.lookup_choices)
+
+    def queryset(self, request, queryset):
+        value = self.value()
+        if self.numeric and not value.isdecimal():
+            return queryset.none()
+        return queryset.filter(**{self.parameter_name: value})

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 
 from approvals import chain
 from approvals.addresses import request_url, trail_url
-from approvals.admin.filters import known_values
+from approvals.admin.filters import Given, known_values
 from approvals.desk import DeskAdmin, column
 from approvals.models import AuditEvent, Decision, user_key
 from approvals.rules import Authority, Verdict
@@ -18,35 +18,15 @@ from approvals.templatetags.desk import ago, chip, moment
 TRAIL_PERMISSION = "approvals.view_auditevent"
 
 
-class _Given(admin.SimpleListFilter):
-    """A filter by whatever the URL names; it offers no list of values."""
-
-    numeric = False
-
-    def lookups(self, request, model_admin):
-        # The admin passes over a filter that has no choices.
-        value = request.GET.get(self.parameter_name)
-        return [(value, value)] if value else []
-
-    def has_output(self):
-        return bool(self.lookup_choices)
-
-    def queryset(self, request, queryset):
-        value = self.value()
-        if self.numeric and not value.isdecimal():
-            return queryset.none()
-        return queryset.filter(**{self.parameter_name: value})
-
-
-class ByActor(_Given):
+class ByActor(Given):
     title, parameter_name = "who", "actor_key"
 
 
-class ByCustomer(_Given):
+class ByCustomer(Given):
     title, parameter_name = "about", "concerning"
 
 
-class ByRequest(_Given):
+class ByRequest(Given):
     title, parameter_name, numeric = "request", "request_id", True
 
 

@@ -102,7 +102,8 @@ class SignalQuerySet(models.QuerySet):
 
 class Signal(models.Model):
     """Something noticed about a customer. The customer may be unknown yet: the signal is kept under the
-    id that it came with, and belongs to the customer once that arrives."""
+    id that it came with, and belongs to the customer once that arrives. `received_for` is that id where a
+    person has linked the signal to another customer since, else empty."""
 
     signal_id = models.CharField("signal", max_length=64, primary_key=True)
     customer = models.ForeignKey(
@@ -118,10 +119,12 @@ class Signal(models.Model):
         max_length=20, default=SignalSource.AUTOMATED.value, choices=choices(SignalSource)
     )
     received_at = models.DateTimeField(default=timezone.now, editable=False)
+    received_for = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
 
     objects = SignalQuerySet.as_manager()
 
     class Meta:
+        permissions = [("link_signal", "Can link a signal of an unknown customer to a known one")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(signal_strength__gte=0.0, signal_strength__lte=1.0),

@@ -222,7 +222,8 @@ def _take_signals(records: Sequence[SignalRecord], replace: bool) -> list[Taken 
     writes = _Writes(Signal)
     answers = []
     for record in records:
-        values, signal = given(record), there.get(record.signal_id)
+        signal = there.get(record.signal_id)
+        values = _as_linked(given(record), signal)
         if signal is not None and not replace and (other := _differences(signal, values)):
             answers.append(
                 Conflict("signal_id", f"{record.signal_id} was received before with another {other[0]}")
@@ -231,6 +232,16 @@ def _take_signals(records: Sequence[SignalRecord], replace: bool) -> list[Taken 
             answers.append(writes.merge(signal, values))
     writes.flush()
     return answers
+
+
+def _as_linked(values: dict, signal: Signal | None) -> dict:
+    """Where a person has linked the signal to a customer, the id that it came with says nothing new; any
+    other is a correction, and that is the source's to make."""
+    if signal is None or not signal.received_for:
+        return values
+    if values["customer_id"] == signal.received_for:
+        return values | {"customer_id": signal.customer_id}
+    return values if values["customer_id"] == signal.customer_id else values | {"received_for": ""}
 
 
 def _take_interventions(records: Sequence[InterventionRecord], replace: bool) -> list[Taken | InvalidRecord]:
