@@ -156,35 +156,3 @@ def _ticks(first: date, last: date, x: Callable[[date], float]) -> list[Tick]:
             ticks.append(Tick(x(day), f"{day:%b}" if day.month > 1 else f"{day:%b %Y}"))
         day = (day + timedelta(days=32)).replace(day=1)
     return ticks
-
-
-class LineDot(NamedTuple):
-    x: float
-    y: float
-    value: float
-    day: date
-
-
-class Line(NamedTuple):
-    """A polyline's `points` attribute, its dots, and the heights of the scores 1 and 0."""
-
-    points: str
-    dots: list[LineDot]
-    top: int
-    bottom: int
-    height: int
-
-
-def score_line(history: Sequence[tuple[date, float]]) -> Line | None:
-    """Scores of 0..1 over time, oldest first; None for fewer than two. Several on one day only stand side by
-    side."""
-    if len(history) < 2:
-        return None
-    top, bottom, left, right = 8, 96, 32, WIDTH - 52
-    first, last = history[0][0], history[-1][0]
-    dots = []
-    for number, (day, value) in enumerate(history):
-        share = (day - first) / (last - first) if last > first else number / (len(history) - 1)
-        x = round(left + share * (right - left), 1)
-        dots.append(LineDot(x, round(bottom - value * (bottom - top), 1), value, day))
-    return Line(" ".join(f"{dot.x},{dot.y}" for dot in dots), dots, top, bottom, bottom + 20)

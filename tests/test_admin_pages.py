@@ -324,7 +324,7 @@ def test_nothing_is_done_by_a_get(sample_run, people):
     client, before = client_of(root), on_record()
     intervention = Intervention.objects.first()
     addresses = [
-        *(f"customer/C003/{name}/" for name in ("propose", "wish")),
+        *(f"customer/C003/{name}/" for name in ("propose", "wish", "end-wish")),
         *(f"intervention/{intervention.pk}/{name}/" for name in ("finish", "end", "outcome")),
         "executionswitch/stop/", "executionswitch/set/", "pipelinerun/run-now/",
         *(f"finding/{Finding.objects.first().pk}/{name}/" for name in ("dismiss", "link")),

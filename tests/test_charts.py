@@ -40,12 +40,3 @@ def test_labels_on_one_level_keep_their_distance():
 
 def test_a_timeline_of_nothing_is_still_one():
     assert charts.timeline([], [], until=TODAY).height > 0
-
-
-def test_a_line_needs_two_scores_and_runs_from_left_to_right():
-    assert charts.score_line([(TODAY, 0.5)]) is None
-    line = charts.score_line([(TODAY - timedelta(days=7), 0.0), (TODAY, 1.0)])
-    assert [dot.y for dot in line.dots] == [line.bottom, line.top]
-    assert line.dots[0].x < line.dots[1].x
-    same_day = charts.score_line([(TODAY, 0.2), (TODAY, 0.3)])
-    assert same_day.dots[0].x < same_day.dots[1].x

@@ -51,7 +51,8 @@ QUIET = {
     "approver": ["Yours to decide", "What your last decisions led to", "Due soon", "The big stop"],
     "manager": [
         "Yours to decide", "Needs a person", "What your last decisions led to",
-        "Last runs over all customers", "Due soon", "The big stop", "The queue of everybody", "What the policy did alone today", "The worker",
+        "Last runs over all customers", "Due soon", "The big stop", "The queue of everybody",
+        "What the policy did alone today", "The worker",
     ],
     "auditor": [
         "Changes of the rules that wait for a second person", "The trail", "The audit’s chain",

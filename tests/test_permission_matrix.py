@@ -22,7 +22,7 @@ from approvals.models import (
 )
 from approvals.rules import Refusal, Status
 from journeys.domain.vocabulary import ExecutionStatus, FindingKind, InterventionStatus, OutcomeKind
-from journeys.models import Execution, ExecutionSwitch, Finding, Intervention, Policy
+from journeys.models import Customer, Execution, ExecutionSwitch, Finding, Intervention, Policy
 from journeys.services import execution, policies
 from tests import acting, hooks
 from tests.forms import acts, form
@@ -109,6 +109,7 @@ approvals_webhookdelivery_change                  | –   | –   | yes | –   
 journeys_customer_changelist                      | –   | –   | yes | yes | yes | yes | yes
 do journeys_customer_propose                      | –   | –   | yes | yes | yes | –   | yes
 do journeys_customer_wish                         | –   | –   | yes | –   | yes | –   | yes
+do journeys_customer_end-wish                     | –   | –   | yes | –   | yes | –   | yes
 journeys_customer_change                          | –   | –   | yes | yes | yes | yes | yes
 journeys_journeystate_changelist                  | –   | –   | yes | yes | yes | yes | yes
 journeys_journeystate_change                      | –   | –   | yes | yes | yes | yes | yes
@@ -282,6 +283,11 @@ def switch_on(people, user):
     return None, {"scope": "all", "value": "", "mode": "live", "reason": "All is well."}
 
 
+def end_wish(people, user):
+    Customer.objects.filter(pk="C003").update(do_not_contact=True)
+    return "C003", {"reason": "They called."}
+
+
 def end_unknown(people, user):
     Execution.objects.update(status=ExecutionStatus.UNKNOWN)
     rows = Intervention.objects.filter(execution__isnull=False)
@@ -340,6 +346,7 @@ def situations() -> dict[str, Callable]:
             {"action": "engagement_checkin", "reason": "They called.", "subject": "", "body": ""},
         ),
         f"{customer}wish": _given(lambda: "C003", {"do_not_contact": "on", "reason": "They asked."}),
+        f"{customer}end-wish": end_wish,
         f"{request}decide-several": decide_several,
         "admin:journeys_executionswitch_stop": _given(None, {"reason": "Stop."}),
         "admin:journeys_executionswitch_set": switch_on,

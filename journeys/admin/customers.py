@@ -1,26 +1,22 @@
-"""Customers, the log of their stages, and their signals."""
+"""Customers: the list, and what can be done from a customer's page."""
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, Subquery
 
 from approvals import shown
-from approvals.addresses import request_url, trail_url
+from approvals.addresses import request_url
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest
 from approvals.templatetags.desk import chip, day
-from journeys import charts
+from journeys.admin import customer_page
 from journeys.admin.links import link, number, risk_chip
-from journeys.domain.against import polarity
 from journeys.domain.vocabulary import Action, Segment, Tier, choices, label
 from journeys.models import Assessment, Customer, JourneyState, PipelineRun
-from journeys.services.policies import in_force
 from journeys.services.proposals import propose
 from journeys.services.wishes import PERMISSION as WISH_PERMISSION
-from journeys.services.wishes import set_wish
-
-ASSESSMENTS, SIGNALS, INTERVENTIONS = 60, 30, 20
+from journeys.services.wishes import set_wish, today
 
 
 class ProposalForm(DeskForm):
@@ -45,6 +41,11 @@ class WishForm(DeskForm):
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     reason = forms.CharField(label="Why", max_length=200, widget=forms.Textarea(attrs={"rows": 2}))
+    field_order = ["hold_until", "do_not_contact", "reason"]
+
+
+class EndWishForm(DeskForm):
+    reason = forms.CharField(label="Why", max_length=200, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 def _propose(request, row: Customer, data: dict) -> str:
@@ -61,6 +62,24 @@ def _newest_request(request, row: Customer) -> str:
 def _set_wish(request, row: Customer, data: dict) -> str:
     set_wish(customer_id=row.pk, **data, **who(request))
     return f"Noted for {row}; it holds for what is approved already, too."
+
+
+def _end_wish(request, row: Customer, data: dict) -> str:
+    set_wish(customer_id=row.pk, do_not_contact=False, hold_until=None, **data, **who(request))
+    return f"{row} may be contacted again."
+
+
+def _wish_in_force(row: Customer) -> bool:
+    return row.do_not_contact or _held(row)
+
+
+def _held(row: Customer) -> bool:
+    return row.hold_until is not None and row.hold_until >= today()
+
+
+def _wish_as_it_stands(request, row: Customer) -> dict:
+    until = row.hold_until if _held(row) else None
+    return {"do_not_contact": row.do_not_contact, "hold_until": until}
 
 
 class LatestRisk(admin.SimpleListFilter):
@@ -118,12 +137,22 @@ class CustomerAdmin(DeskAdmin):
         ),
         Act(
             name="wish",
-            title="When they may be contacted",
+            title="Leave alone until…",
             button="Save",
             form=WishForm,
             perform=_set_wish,
             offered=lambda request, row: request.user.has_perm(WISH_PERMISSION),
-            initial=lambda request, row: {"do_not_contact": row.do_not_contact, "hold_until": row.hold_until},
+            explanation="It holds for what is approved already, too.",
+            initial=_wish_as_it_stands,
+            folded=True,
+        ),
+        Act(
+            name="end-wish",
+            title="Let them be contacted again",
+            button="End it",
+            form=EndWishForm,
+            perform=_end_wish,
+            offered=lambda request, row: _wish_in_force(row) and request.user.has_perm(WISH_PERMISSION),
             folded=True,
         ),
     )
@@ -147,31 +176,10 @@ class CustomerAdmin(DeskAdmin):
         return queryset.filter(Q(pk__startswith=term) | Q(name__startswith=term)), False
 
     def page_context(self, request, row):
-        rules = in_force().rules
-        assessments = list(row.assessments.select_related("run").order_by("-as_of", "-id")[:ASSESSMENTS])
-        latest = assessments[0] if assessments else None
-        interventions = row.interventions.select_related("execution").prefetch_related("outcomes")
-        return {
-            "assessments": assessments,
-            "latest": latest,
-            "bar": charts.score_bar(contributions_of(latest)) if latest else (),
-            "line": charts.score_line([(a.as_of, a.overall_risk_score) for a in reversed(assessments)]),
-            "stays": list(row.journey_states.order_by("-state_entered_at", "-pk")),
-            "signals": [
-                (signal, polarity(signal.signal_type, rules))
-                for signal in row.signals.order_by("-detected_at", "-signal_id")[:SIGNALS]
-            ],
-            "interventions": interventions.order_by("-as_of", "-generated_at")[:INTERVENTIONS],
-            "trail": trail_url(concerning=row.pk),
-        }
-
-
-def contributions_of(assessment: Assessment) -> dict[str, float]:
-    names = ("signals", "time_in_state", "customer_value", "signal_count")
-    return {name: getattr(assessment, f"contribution_{name}") for name in names}
+        return customer_page.context(row)
 
 
 def _contact(row: Customer) -> str:
     if row.do_not_contact:
         return chip("do not contact", "high")
-    return chip(f"on hold until {day(row.hold_until)}", "medium") if row.hold_until else "–"
+    return chip(f"on hold until {day(row.hold_until)}", "medium") if _held(row) else "–"

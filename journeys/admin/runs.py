@@ -16,10 +16,10 @@ from approvals.services import actor_of
 from approvals.templatetags.desk import ago, chip, day
 from journeys import charts, pipeline, reports
 from journeys.admin import portfolio
-from journeys.admin.customers import contributions_of
 from journeys.admin.links import customer_link, link, number, page_of, risk_chip
 from journeys.domain.vocabulary import Disposition, Tier, choices, label
 from journeys.models import Assessment, PipelineRun
+from journeys.score_history import contributions_of
 from journeys.services.policies import in_force
 
 # Of long lists a run's page shows so many, and says how many there are.

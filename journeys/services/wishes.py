@@ -1,22 +1,52 @@
 """When a customer may be contacted: never, not before a day, or as any other."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 
 from approvals import shown
 from approvals.audit import Event, record
+from approvals.models import AuditEvent
 from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
 from journeys.models import Customer
 
 PERMISSION = "journeys.change_customer"
+_WORD = "customer.hold"
 _REASON_LENGTH = Customer._meta.get_field("hold_reason").max_length
 
 
 class Unchanged(Refusal):
     code = "unchanged"
+
+
+class Wish(NamedTuple):
+    """How the customer's wish stands. `until` is the last day of a hold, and `over` says that it has passed;
+    `by` and `at` are empty where it came from outside. A reason may be left of a wish that was ended."""
+
+    never: bool
+    until: date | None
+    over: bool
+    reason: str
+    by: str
+    at: datetime | None
+
+
+def wish_of(customer: Customer) -> Wish:
+    stands = _told(customer.do_not_contact, customer.hold_until)
+    held = AuditEvent.objects.filter(concerning=customer.pk, word=_WORD).select_related("detail")
+    event = held.order_by("-sequence").first()
+    by_us = event is not None and event.after == stands
+    return Wish(
+        never=customer.do_not_contact,
+        until=customer.hold_until,
+        over=customer.hold_until is not None and customer.hold_until < today(),
+        reason=customer.hold_reason,
+        by=event.actor_name if by_us else "",
+        at=event.at if by_us else None,
+    )
 
 
 def set_wish(
@@ -46,7 +76,7 @@ def set_wish(
         customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
         if customer is None:
             raise NotFound(f"There is no customer {customer_id}.")
-        if hold_until and hold_until != customer.hold_until and hold_until < timezone.localdate():
+        if hold_until and hold_until != customer.hold_until and hold_until < today():
             raise Refusal(f"{shown.day(hold_until)} is past: nobody can be left alone until then.")
         before, after = _told(customer.do_not_contact, customer.hold_until), _told(do_not_contact, hold_until)
         # select_for_update does nothing on SQLite; the row's own condition decides there.
@@ -60,7 +90,7 @@ def set_wish(
         record(
             [
                 Event(
-                    word="customer.hold",
+                    word=_WORD,
                     actor=actor,
                     kind="customer",
                     subject_key=customer_id,
@@ -74,6 +104,11 @@ def set_wish(
         )
     customer.refresh_from_db()
     return customer
+
+
+def today() -> date:
+    """A hold ends by the calendar of UTC, as runs do."""
+    return timezone.now().astimezone(UTC).date()
 
 
 def _told(do_not_contact: bool, hold_until: date | None) -> str:
