@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 
+BIGGEST_ID = 2**63 - 1
+
 
 def known_values(
     name: str,
@@ -72,6 +74,6 @@ class Given(admin.SimpleListFilter):
 
     def queryset(self, request, queryset):
         value = self.value()
-        if self.numeric and not value.isdecimal():
+        if self.numeric and not (value.isdecimal() and int(value) <= BIGGEST_ID):
             return queryset.none()
         return queryset.filter(**{self.parameter_name: value})

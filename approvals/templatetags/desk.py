@@ -40,6 +40,12 @@ def moment(at: datetime | None) -> str:
 
 
 @register.filter
+def figure(number: int | None) -> str:
+    """ "1,255"; "not known" for None, which is never 0."""
+    return "not known" if number is None else f"{number:,}"
+
+
+@register.filter
 def day(on: date | None) -> str:
     return shown.day(on) if on else "–"
 

@@ -153,7 +153,7 @@ class FindingAdmin(DeskAdmin):
         return links if total else []
 
     def page_context(self, request, row):
-        about = None
+        about = signal = None
         if Customer.objects.filter(pk=row.subject).exists():
             about = customer_link(row.subject)
         elif signal := Signal.objects.filter(pk=row.subject).first():
@@ -162,6 +162,7 @@ class FindingAdmin(DeskAdmin):
         run = page_of("pipelinerun", row.run_id) if row.run_id else ""
         return {
             "about": about or row.subject,
+            "signal": signal,
             "record": record,
             "run": run,
             "how": HOW_TO_MEND[row.kind] if row.status == Finding.Status.OPEN else "",

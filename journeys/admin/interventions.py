@@ -11,6 +11,7 @@ from approvals.addresses import request_url, trail_url
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, NoteForm, column, who
 from approvals.templatetags.desk import ago, chip, day
+from journeys.admin.filters import ByRun
 from journeys.admin.links import customer_link, link, number
 from journeys.domain.vocabulary import (
     Action,
@@ -137,6 +138,7 @@ class InterventionAdmin(DeskAdmin):
         known_values("status", "status", lambda: choices(InterventionStatus)),
         known_values("recommended_action", "action", lambda: choices(Action)),
         known_values("channel", "channel", lambda: choices(Channel)),
+        ByRun,
     )
     search_fields = ("customer_id",)
     search_help_text = "Customer or intervention id"

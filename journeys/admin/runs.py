@@ -4,7 +4,6 @@ from functools import partial
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
 from django.http import Http404, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -15,15 +14,14 @@ from approvals.rules import NotAuthorised
 from approvals.services import actor_of
 from approvals.templatetags.desk import ago, chip, day
 from journeys import charts, pipeline, reports
-from journeys.admin import portfolio
+from journeys.admin import portfolio, run_page
+from journeys.admin.filters import ByRun
 from journeys.admin.links import customer_link, link, number, page_of, risk_chip
-from journeys.domain.vocabulary import Disposition, Tier, choices, label
+from journeys.domain.vocabulary import Disposition, SuppressionReason, Tier, choices, label, phrase
 from journeys.models import Assessment, PipelineRun
 from journeys.score_history import contributions_of
 from journeys.services.policies import in_force
 
-# Of long lists a run's page shows so many, and says how many there are.
-SHOWN = 100
 RUN_PERMISSION = "journeys.run_pipeline"
 
 
@@ -35,7 +33,12 @@ def _run_now(request, row, data: dict) -> str:
         raise pipeline.RunUnderWay("A run over the portfolio is queued or under way already.")
     actor = actor_of(request.user, door=DOOR, address=request.META.get("REMOTE_ADDR", ""))
     queued = pipeline.queue(pipeline.plan_run(policy=in_force(), actor=actor))
-    return f"{queued} is queued: the worker takes it in a moment."
+    return f"{queued} was asked for."
+
+
+def _newest_run(request, row) -> str:
+    newest = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO).order_by("-pk")
+    return page_of("pipelinerun", newest.values_list("pk", flat=True).first())
 
 
 _TONES = {"failed": "high", "running": "medium", "queued": "medium", "succeeded": "low"}
@@ -70,6 +73,7 @@ class PipelineRunAdmin(DeskAdmin):
             perform=_run_now,
             offered=lambda request, row: request.user.has_perm(RUN_PERMISSION),
             explanation="Over all customers, as of today, under the policy in force. A worker does it.",
+            afterwards=_newest_run,
         ),
     )
 
@@ -80,24 +84,11 @@ class PipelineRunAdmin(DeskAdmin):
         ]
 
     def page_context(self, request, row):
-        assessments = Assessment.objects.filter(run=row)
-        concluded = dict(
-            assessments.order_by().values_list("disposition").annotate(number=Count("pk")).order_by()
-        )
-        suppressed = assessments.filter(disposition=Disposition.SUPPRESSED).select_related("customer")
-        proposed = row.interventions.select_related("customer").order_by("-priority_score", "pk")
         return {
-            "duration": row.finished_at - row.started_at if row.finished_at and row.started_at else None,
-            "counts": _flat(row.counts),
-            "concluded": [(label(word), number) for word, number in concluded.items()],
-            "suppressed": suppressed.order_by("-overall_risk_score")[:SHOWN],
-            "suppressed_count": concluded.get(Disposition.SUPPRESSED, 0),
-            "proposed": proposed[:SHOWN],
-            "proposed_count": proposed.count(),
-            "findings": row.findings.order_by("-pk")[:SHOWN],
-            "findings_count": row.findings.count(),
-            "shown": SHOWN,
+            **run_page.context(row),
+            "shown": run_page.SHOWN,
             "status_tone": _TONES[row.status],
+            "policy_url": page_of("policy", row.policy_id),
             "report_url": self.row_url(row, "report") if row.report else "",
         }
 
@@ -125,17 +116,6 @@ class PipelineRunAdmin(DeskAdmin):
         return TemplateResponse(request, "admin/journeys/report.html", context)
 
 
-def _flat(counts: dict) -> list[tuple[str, object]]:
-    """The run's figures as rows of a list: {"signals": {"matched": 11}} reads "signals, matched: 11"."""
-    rows = []
-    for name, value in counts.items():
-        if isinstance(value, dict):
-            rows += [(f"{label(name)}, {label(part)}", figure) for part, figure in value.items()]
-        else:
-            rows.append((label(name), value))
-    return rows
-
-
 @admin.register(Assessment)
 class AssessmentAdmin(DeskAdmin):
     page_template = "admin/journeys/assessment.html"
@@ -145,7 +125,7 @@ class AssessmentAdmin(DeskAdmin):
         column("Risk", lambda row: risk_chip(row.risk_tier, row.overall_risk_score)),
         column("Stage", lambda row: f"{label(row.journey_stage)}, {row.days_in_state} days"),
         column("Recommended", lambda row: label(row.recommended_action) if row.recommended_action else "–"),
-        column("What became of it", lambda row: row.get_disposition_display()),
+        column("What became of it", lambda row: _became(row)),
         column("Run", lambda row: link(row.run)),
     )
     list_display_links = None
@@ -153,6 +133,8 @@ class AssessmentAdmin(DeskAdmin):
     list_filter = (
         known_values("risk_tier", "risk", lambda: choices(Tier)),
         known_values("disposition", "what became of it", lambda: choices(Disposition)),
+        known_values("suppression_reason", "why not", lambda: choices(SuppressionReason)),
+        ByRun,
     )
     search_fields = ("customer_id",)
     search_help_text = "Customer id"
@@ -163,6 +145,10 @@ class AssessmentAdmin(DeskAdmin):
             address("portfolio/", partial(portfolio.page, self), "portfolio"),
             address("portfolio/risen/", partial(portfolio.risen_page, self), "risen"),
         ]
+
+    def get_queryset(self, request):
+        """Without what a run's row is heavy with: it would be read once for each assessment."""
+        return super().get_queryset(request).defer("run__report", "run__steps", "run__counts")
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
@@ -175,3 +161,9 @@ class AssessmentAdmin(DeskAdmin):
             "customer_link": customer_link(row.customer_id, row.customer),
             "run_url": page_of("pipelinerun", row.run_id),
         }
+
+
+def _became(row: Assessment) -> str:
+    if row.suppression_reason:
+        return f"Suppressed: {phrase(row.suppression_reason)}"
+    return row.get_disposition_display()

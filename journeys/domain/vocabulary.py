@@ -289,6 +289,9 @@ LABELS: dict[str, str] = {
     "cool_down": "Done a short while ago",
     "rejected_before": "Rejected before, nothing new since",
     "contacted_recently": "Contacted recently",
+    # steps of a run, where the words alone do not read well
+    "kpi_calculation": "KPI calculation",
+    "roi_calculation": "ROI calculation",
     # what became of it
     "proposed": "Proposed",
     "suppressed": "Suppressed",

@@ -152,7 +152,7 @@ def run(
     """
     kept = not planned.dry_run or planned.pk is not None
     if kept:
-        _start(planned)
+        _start(planned, _expected(planned, marked))
     context = Context(
         run=planned,
         policy=planned.policy,
@@ -165,6 +165,7 @@ def run(
     )
     recorder = Recorder(planned, save=kept)
     try:
+        recorder.beat(RANGE_STEPS)
         with recorder.step("data_loading"):
             note_portfolio_findings(context)
         with _collector_at_rest():
@@ -177,6 +178,7 @@ def run(
                     return planned
         for step in RUN_STEPS:
             if step.is_due(planned.scope):
+                recorder.beat((step,))
                 with recorder.step(step.name) as progress:
                     step.function(context, progress)
     except Exception as error:
@@ -282,7 +284,14 @@ def _collector_at_rest() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _start(planned: PipelineRun) -> None:
+def _expected(planned: PipelineRun, marked: Mapping[str, str]) -> int:
+    """How many customers there are to come to."""
+    if planned.scope == PipelineRun.Scope.MARKED:
+        return len(marked)
+    return 1 if planned.customer_id else Customer.objects.count()
+
+
+def _start(planned: PipelineRun, expected: int) -> None:
     """Take the run, by insert or by compare-and-swap. The database allows one portfolio run at a time."""
     now = timezone.now()
     silent = PipelineRun.with_dry_runs.filter(
@@ -290,13 +299,17 @@ def _start(planned: PipelineRun) -> None:
     )
     _give_up(silent, "It gave no sign of life for five minutes.")
     planned.status, planned.started_at, planned.heartbeat_at = PipelineRun.Status.RUNNING, now, now
+    # The run's figures come at its end; until then, how many customers there are to come to.
+    planned.counts = {"expected": expected}
     try:
         with transaction.atomic():
             if planned.pk is None:
                 planned.save(force_insert=True)
                 return
             taken = PipelineRun.with_dry_runs.filter(pk=planned.pk, status=PipelineRun.Status.QUEUED)
-            if not taken.update(status=planned.status, started_at=now, heartbeat_at=now):
+            if not taken.update(
+                status=planned.status, started_at=now, heartbeat_at=now, counts=planned.counts
+            ):
                 raise RunUnderWay(f"Run {planned.pk} has been taken by another worker.")
     except IntegrityError as error:
         raise RunUnderWay("Another run over the whole portfolio is under way.") from error
@@ -341,14 +354,16 @@ def _run_range(context: Context, span: Span, recorder: Recorder) -> None:
     _count(context, batch)
     for case in batch.assessed:
         context.on_case(case, written.get(case.customer.customer_id))
-    recorder.beat()
+    recorder.beat(RANGE_STEPS)
 
 
 def _count(context: Context, batch: Range) -> None:
     context.customers += len(batch.cases)
     context.signals_matched += sum(len(case.signals) for case in batch.cases)
     context.at_risk += sum(case.risk.tier != Tier.LOW for case in batch.assessed)
-    context.suppressed += sum(case.suppression is not None for case in batch.assessed)
+    context.suppressed_by.update(str(case.suppression.reason) for case in batch.assessed if case.suppression)
+    context.below_confidence += sum(case.plan.action is None for case in batch.assessed)
+    context.not_assessed += len(batch.cases) - len(batch.assessed)
     context.proposed += len(batch.proposals)
     context.by_policy += batch.by_policy
     context.auto_approved += batch.auto_approved

@@ -1,7 +1,7 @@
 """What a run leaves on its own row while it works: steps, counts, seconds, and its sign of life."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import reset_queries, transaction
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from approvals.audit import Event, record
 from journeys.models import PipelineRun
-from journeys.pipeline.steps import STEPS, Progress
+from journeys.pipeline.steps import RANGE_STEPS, STEPS, Progress, Step
 from journeys.services.proposals import PIPELINE
 
 
@@ -37,8 +37,9 @@ class Recorder:
         for name, (taken, given) in totals.items():
             self._progress[name].taken, self._progress[name].given = taken, given
 
-    def beat(self) -> None:
-        self._write(running=self.current)
+    def beat(self, under_way: Iterable[Step]) -> None:
+        """Show a sign of life. The steps over the ranges are under way together, until the last range."""
+        self._write(running=[step.name for step in under_way])
         self.run.heartbeat_at = timezone.now()
         self._update("steps", "heartbeat_at")
         reset_queries()  # in DEBUG, Django keeps the text of every query
@@ -55,12 +56,12 @@ class Recorder:
         self._finish()
 
     def cancel(self) -> None:
-        self._write(cancelled=True)
+        self._write(cancelled=[step.name for step in RANGE_STEPS])
         self.run.status = PipelineRun.Status.CANCELLED
         self._finish()
 
     def fail(self, error: Exception) -> None:
-        self._write(failed=self.current)
+        self._write(failed=[self.current])
         self.run.status = PipelineRun.Status.FAILED
         self.run.error = f"{self.current}: {error}"
         self._finish()
@@ -72,18 +73,25 @@ class Recorder:
             if self._save:
                 tell_end(self.run)
 
-    def _write(self, *, running: str = "", failed: str = "", cancelled: bool = False) -> None:
-        status, after = "cancelled" if cancelled else "done", False
+    def _write(
+        self, *, running: Sequence[str] = (), failed: Sequence[str] = (), cancelled: Sequence[str] = ()
+    ) -> None:
+        """Before the steps that are under way, or that failed, everything is done; after them nothing is."""
+        status = "done"
         for row in self.run.steps:
-            progress = self._progress[row["name"]]
             if row["status"] == "skipped":
                 continue
-            if row["name"] in (running, failed):
-                status, after = ("failed" if failed else "running"), True
-            row["status"] = status
-            row["seconds"], row["in"], row["out"] = round(progress.seconds, 4), progress.taken, progress.given
-            if after:
+            if row["name"] in running:
+                status = "running"
+            elif row["name"] in failed:
+                status = "failed"
+            elif row["name"] in cancelled:
+                status = "cancelled"
+            elif status != "done":
                 status = "planned"
+            progress = self._progress[row["name"]]
+            row["status"], row["seconds"] = status, round(progress.seconds, 4)
+            row["in"], row["out"] = progress.taken, progress.given
 
     def _update(self, *names: str) -> None:
         if self._save:

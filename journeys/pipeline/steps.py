@@ -5,6 +5,7 @@ number; the others look at the run as a whole. Execution is never a step: worker
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -59,7 +60,9 @@ class Context:
     signals_matched: int = 0
     signals_orphaned: int = 0
     proposed: int = 0
-    suppressed: int = 0
+    suppressed_by: Counter[str] = field(default_factory=Counter)
+    below_confidence: int = 0
+    not_assessed: int = 0
     by_policy: int = 0
     auto_approved: int = 0
 
@@ -210,7 +213,10 @@ def summary_generation(context: Context, progress: Progress) -> None:
         },
         "at_risk": context.at_risk,
         "proposed": context.proposed,
-        "suppressed": context.suppressed,
+        "suppressed": context.suppressed_by.total(),
+        "suppressed_by": dict(context.suppressed_by),
+        "below_confidence": context.below_confidence,
+        "not_assessed": context.not_assessed,
         "by_policy": context.by_policy,
         "auto_approved": context.auto_approved,
         "pending_approvals": ApprovalRequest.objects.pending().count(),
