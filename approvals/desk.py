@@ -13,7 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Model
+from django.db.models import AutoField, Field, Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -138,7 +138,7 @@ class DeskAdmin(admin.ModelAdmin):
     page_template = "admin/desk/page.html"
     acts: tuple[Act, ...] = ()
     list_acts: tuple[Act, ...] = ()
-    empty_state = "Nothing here yet."
+    empty_state = "Nothing is on record here yet."
     actions = None
     list_per_page = 50
     paginator = DeskPaginator
@@ -222,7 +222,9 @@ class DeskAdmin(admin.ModelAdmin):
         return TemplateResponse(request, self.page_template, context)
 
     def page_context(self, request, row) -> dict:
-        return {"facts": [(field.verbose_name, getattr(row, field.name)) for field in self.opts.fields]}
+        """Every field, as people read it; a number that only the database counts by is no fact."""
+        fields = [field for field in self.opts.fields if not isinstance(field, AutoField)]
+        return {"facts": [(field.verbose_name, _as_read(row, field)) for field in fields]}
 
     def list_url(self) -> str:
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
@@ -290,6 +292,15 @@ class DeskAdmin(admin.ModelAdmin):
                 page = self.list_url() if row is None else self.row_url(row)
                 return HttpResponseRedirect(act.afterwards(request, row) if act.afterwards else page)
         return OfferedAct(act, form, self._act_url(act, row), forbidden)
+
+
+def _as_read(row: Model, field: Field) -> object:
+    value = getattr(row, field.name)
+    if field.choices:
+        return getattr(row, f"get_{field.name}_display")()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value
 
 
 def _status(refused: OfferedAct) -> int:

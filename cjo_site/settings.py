@@ -263,6 +263,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["cjo_site.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

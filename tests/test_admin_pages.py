@@ -302,7 +302,7 @@ def test_wishes_outcomes_and_findings_are_refused_to_those_without_the_permissio
         f"/admin/journeys/finding/{finding.pk}/dismiss/": {"note": "Because."},
         "/admin/journeys/signal/S009/link/": {"customer_id": "C003", "note": "Because."},
         "/admin/journeys/executionswitch/stop/": {"reason": "Because."},
-        "/admin/journeys/executionswitch/set/": {"scope": "all", "mode": "live", "reason": "Because."},
+        "/admin/journeys/executionswitch/set/": {"what": "all", "mode": "live", "reason": "Because."},
         "/admin/journeys/pipelinerun/run-now/": {},
         f"/admin/journeys/intervention/{done.pk}/outcome/": {
             "outcome": "resolved", "measured_at": "2025-01-20",
@@ -452,14 +452,20 @@ def test_stopping_takes_one_and_starting_two(people):
     assert client.post("/admin/journeys/executionswitch/stop/", {"reason": ""}).status_code == 302
     assert switches.current("all") == "off"
     assert "Execution is off." in client.get("/admin/journeys/executionswitch/").content.decode()
-    form = {"scope": "all", "value": "", "mode": "live", "reason": "All is well."}
+    form = {"what": "all", "mode": "live", "reason": "All is well."}
     assert client.post("/admin/journeys/executionswitch/set/", form).status_code == 302
     assert switches.current("all") == "off"
     html = client.get("/admin/journeys/executionswitch/").content.decode()
     assert "Waits for a second person" in html
     check_html(html)
-    wrong = client.post("/admin/journeys/executionswitch/set/", form | {"scope": "channel", "value": "fax"})
-    assert "There is nothing to switch" in wrong.content.decode()
+    for typed, said in (
+        ({"what": "channel:fax"}, "Select a valid choice"),
+        ({"what": "customer", "customer": "C404"}, "There is no customer “C404” to switch."),
+        ({"what": "customer", "customer": " "}, "Enter the customer&#x27;s id."),
+        ({"customer": "C004"}, "Leave it empty, or choose “One customer”."),
+    ):
+        wrong = client.post("/admin/journeys/executionswitch/set/", form | typed)
+        assert said in wrong.content.decode(), typed
 
 
 def test_a_finding_is_dismissed_with_a_note(sample_run, people):

@@ -74,7 +74,7 @@ def by_hand(user):
         ({"evidence": "none"}, "evidence cannot be changed"),
         ({"action": "renewal_health_check"}, "no action of the stage engagement"),
         ({"action": "nothing_we_know"}, "no action of the stage"),
-        ({"channel": "fax"}, "There is no channel 'fax'"),
+        ({"channel": "fax"}, "There is no channel “fax”"),
         ({"channel": "none"}, "cannot be carried out by the channel"),
         ({"channel": "webhook"}, "No address is set for webhooks"),
         ({"subject": "Hello\nBcc: all@customers.example"}, "one line"),

@@ -515,7 +515,7 @@ def test_what_must_always_hold_is_told_in_words(people):
 
 def test_changes_of_the_rules_that_wait_are_named_with_who_asked(people):
     heading = "Changes of the rules that wait for a second person"
-    assert "None: nobody has asked" in card(home(people["auditor"]), heading)
+    assert "Nobody has asked for another policy" in card(home(people["auditor"]), heading)
     open_some(1)  # of value: that is no change of the rules
     policy = policies.add_policy(name="patient", document={}, created_by="test")
     policies.propose_activation(policy=policy, user=people["manager"], reason="Calmer.", door="test")

@@ -280,7 +280,7 @@ def revoke(people, user):
 
 def switch_on(people, user):
     ExecutionSwitch.objects.update(mode="record_only")
-    return None, {"scope": "all", "value": "", "mode": "live", "reason": "All is well."}
+    return None, {"what": "all", "mode": "live", "reason": "All is well."}
 
 
 def end_wish(people, user):

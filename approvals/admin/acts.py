@@ -304,7 +304,7 @@ def _decide_several(request, row: None, data: dict) -> str:
     for value in request.POST.getlist("selected"):
         number, _, fingerprint = value.partition(":")
         if not number.isdecimal():
-            raise Refusal("That selection is none.")
+            raise Refusal("What was selected is not in the list any more: select again.")
         seen.append((int(number), fingerprint))
     if not seen:
         raise Refusal("Select the requests in the list first.")

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.html import format_html
 
 from approvals import services, shown
 from approvals.addresses import request_url
@@ -85,7 +86,7 @@ class DelegationAdmin(DeskAdmin):
     )
     list_select_related = ("delegator", "delegate")
     ordering = ("-id",)
-    empty_state = "Nobody stands in for anybody."
+    empty_state = "Nobody stands in for you, nor you for anybody. Before you are away, let somebody stand in."
     list_acts = (
         Act(
             name="delegate",
@@ -103,6 +104,19 @@ class DelegationAdmin(DeskAdmin):
         Act(name="end", title="End it", button="End it now", form=DeskForm, perform=_end, offered=_concerns),
     )
 
+    def page_context(self, request, row):
+        return {
+            "title": f"{row.delegate} on behalf of {row.delegator}",
+            "facts": [
+                ("who", row.delegate),
+                ("on behalf of", row.delegator),
+                ("from", moment(row.starts_at)),
+                ("until", moment(row.ends_at)),
+                ("stands", _stands(row)),
+                ("reason", row.reason),
+            ],
+        }
+
     def get_queryset(self, request):
         rows = super().get_queryset(request)
         if request.user.has_perm("auth.view_user"):
@@ -112,7 +126,10 @@ class DelegationAdmin(DeskAdmin):
 
 class LimitForm(DeskForm):
     max_value = forms.DecimalField(
-        label="Up to, inclusive", required=False, min_value=Decimal(0), help_text="Empty: without limit."
+        label="Up to, inclusive",
+        required=False,
+        min_value=Decimal(0),
+        help_text="A year, in the account's own currency. Empty: without limit.",
     )
     reason = forms.CharField(max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
 
@@ -168,7 +185,7 @@ def _limit_fields(request, row: AuthorityLimit | None) -> dict[str, forms.Field]
             label=f"Only these {name}",
             required=False,
             choices=list(choices(facet).items()),
-            help_text="None chosen: all.",
+            help_text="Nothing chosen: all of them.",
         )
     return fields
 
@@ -202,13 +219,20 @@ def _remove(request, row: AuthorityLimit, data: dict) -> str:
     return f"Asked: somebody else confirms it (request {asked.pk})."
 
 
+def _waiting(pending: ApprovalRequest | None) -> str:
+    return format_html('<a href="{}">{}</a>', request_url(pending.pk), pending.title) if pending else "–"
+
+
 def _may_propose(request, row) -> bool:
     return request.user.has_perm(authority.PROPOSE)
 
 
 def _only(row: AuthorityLimit) -> str:
-    parts = [", ".join(values) for name in _FACETS if (values := getattr(row, name))]
-    return "; ".join(parts) or "everything"
+    parts = []
+    for name, facet in _FACETS.items():
+        known = choices(facet)
+        parts.append(", ".join(known.get(value, value) for value in getattr(row, name)))
+    return "; ".join(filter(None, parts)) or "everything"
 
 
 @admin.register(AuthorityLimit)
@@ -221,7 +245,7 @@ class AuthorityLimitAdmin(DeskAdmin):
                 "without limit" if row.max_value is None else f"up to {row.max_value:,.0f}, inclusive"
             ),
         ),
-        column("Of", _only),
+        column("Of what", _only),
         column("Escalates to", lambda row: row.escalates_to or "–"),
     )
     list_select_related = ("group", "escalates_to")
@@ -280,8 +304,8 @@ class AuthorityLimitAdmin(DeskAdmin):
             "facts": [
                 ("group", row.group),
                 ("up to, inclusive", "without limit" if row.max_value is None else f"{row.max_value:,.2f}"),
-                ("of", _only(row)),
+                ("of what", _only(row)),
                 ("escalates to", row.escalates_to or "–"),
-                ("waits for confirmation", request_url(pending.pk) if pending else "–"),
+                ("waits for confirmation", _waiting(pending)),
             ]
         }

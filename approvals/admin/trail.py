@@ -1,6 +1,7 @@
 """Reading what was done: the trail, the decisions, the limits of authority. None of it is changed here."""
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import StreamingHttpResponse
@@ -48,8 +49,8 @@ class AuditEventAdmin(DeskAdmin):
     list_select_related = ("detail",)
     list_filter = (ByActor, ByCustomer, ByRequest)
     search_fields = ("concerning",)
-    search_help_text = "Customer, account (user:5) or request (#12)"
-    empty_state = "Nothing on record that fits."
+    search_help_text = "Customer id, user name, or request (#12)"
+    empty_state = "Nothing that fits is on record."
 
     def has_view_permission(self, request, obj=None):
         return request.user.is_active and request.user.is_staff
@@ -69,7 +70,11 @@ class AuditEventAdmin(DeskAdmin):
             return queryset, False
         if term.startswith("#") and term[1:].isdecimal():
             return queryset.filter(request_id=int(term[1:])), False
-        return queryset.filter(Q(concerning=term) | Q(actor_key=term)), False
+        keys = {term}
+        account = get_user_model().objects.filter(username=term).first()
+        if account:
+            keys.add(user_key(account))
+        return queryset.filter(Q(concerning__in=keys) | Q(actor_key__in=keys)), False
 
     def own_urls(self, address):
         return [address("export/", self.export_view, "export")]
@@ -156,10 +161,29 @@ class DecisionAdmin(DeskAdmin):
             lambda: [(word.value, word.replace("_", " ").capitalize()) for word in Authority],
         ),
     )
-    empty_state = "Nobody has decided anything yet."
+    empty_state = "Nobody has decided anything yet. What waits for a decision is in the queue."
 
     def get_list_display(self, request):
         """The name leads to its trail for those who may see it."""
         if not request.user.has_perm(TRAIL_PERMISSION):
             return self.list_display
         return tuple(BY_LINKED if shown is BY else shown for shown in self.list_display)
+
+    def page_context(self, request, row):
+        by = row.actor_name
+        if request.user.has_perm(TRAIL_PERMISSION):
+            by = _link(trail_url(actor=row.actor_key), by)
+        return {
+            "title": f"{row.get_verdict_display()}: {row.request.title}",
+            "facts": [
+                ("request", _link(request_url(row.request_id), row.request.title)),
+                ("decision", row.get_verdict_display()),
+                ("what was wrong", row.get_category_display()),
+                ("by", by),
+                ("authority", row.get_authority_display()),
+                ("reason", row.reason),
+                ("when", moment(row.decided_at)),
+                ("ended the request", "yes" if row.ends else "no, it took somebody else too"),
+                ("fingerprint of what was seen", row.fingerprint),
+            ],
+        }

@@ -56,9 +56,18 @@ class AuditEvent(models.Model):
             self.word,
             actor=self.actor_name,
             subject=self.told("subject_name") or f"{self.kind} {self.subject_key}",
-            before=self.before,
-            after=self.after,
+            before=self.was,
+            after=self.became,
         )
+
+    @property
+    def was(self) -> str:
+        """`before` as people read it; of an account, its name."""
+        return self.told("before_name") or self.before.replace("_", " ")
+
+    @property
+    def became(self) -> str:
+        return self.told("after_name") or self.after.replace("_", " ")
 
     @property
     def actor_name(self) -> str:

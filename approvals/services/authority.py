@@ -67,7 +67,7 @@ def propose_limit(
     if not remove:
         for wanted in filter(None, (group, escalates_to)):
             if not Group.objects.filter(name=wanted).exists():
-                raise NotFound(f"There is no group {wanted!r}.")
+                raise NotFound(f"There is no group “{wanted}”.")
         after = {
             "group": group,
             "max_value": None if max_value is None else f"{Decimal(max_value):.2f}",
@@ -77,9 +77,9 @@ def propose_limit(
             "escalates_to": escalates_to,
         }
     elif before is None:
-        raise NotFound(f"There is no limit {name!r}.")
+        raise NotFound(f"There is no limit “{name}”.")
     if before == after:
-        raise Refusal("Nothing would change.")
+        raise Refusal("Nothing would change: the limit says so already.")
     wanted = NewRequest(
         kind=KIND,
         subject_key=name,

@@ -90,6 +90,7 @@ def _set(request: ApprovalRequest, user, word: str, actor: Actor, reason: str = 
             before=request.claimed_by_key,
             after=fields["claimed_by_key"],
             reason=reason,
+            details={"before_name": request.claimed_by_name, "after_name": fields["claimed_by_name"]},
         )
         record([event])
     return get(request.pk)

@@ -28,9 +28,9 @@ def propose_membership(
         raise ReasonNeeded("Say why: a second person has to confirm it.")
     account = get_user_model().objects.filter(username=user_name).first()
     if account is None:
-        raise NotFound(f"There is no account {user_name!r}.")
+        raise NotFound(f"There is no account “{user_name}”.")
     if not Group.objects.filter(name=group).exists():
-        raise NotFound(f"There is no group {group!r}.")
+        raise NotFound(f"There is no group “{group}”.")
     if account.groups.filter(name=group).exists() == member:
         raise Refusal(f"{user_name} is {'in' if member else 'not in'} {group} already.")
     wanted = NewRequest(

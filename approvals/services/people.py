@@ -150,7 +150,7 @@ def delegate(
     """
     now = timezone.now()
     if ends_at <= now:
-        raise Refusal("This time is past already.")
+        raise Refusal("The end of that time is past already: choose a later one.")
     with transaction.atomic():
         # Several made at this moment could close a circle together: one after the other, by the audit's head.
         list(AuditHead.objects.select_for_update())

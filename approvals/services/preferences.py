@@ -13,5 +13,5 @@ def choose_time_zone(*, user, name: str) -> None:
     """Tell this person times in the zone of this name from now on; empty: in their browser's. Raises
     NoSuchZone."""
     if name and name not in zones.known():
-        raise NoSuchZone(f"There is no time zone {name!r}: choose one from the list.")
+        raise NoSuchZone(f"There is no time zone “{name}”: choose one from the list.")
     Preferences.objects.update_or_create(user=user, defaults={"time_zone": name})

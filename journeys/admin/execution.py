@@ -9,9 +9,10 @@ from approvals.addresses import request_url
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest
-from approvals.templatetags.desk import ago, chip
+from approvals.templatetags.desk import ago, chip, moment
 from journeys.admin.links import customer_link, link
 from journeys.domain.vocabulary import (
+    Action,
     Channel,
     ExecutionMode,
     ExecutionStatus,
@@ -63,7 +64,23 @@ class ExecutionAdmin(DeskAdmin):
     empty_state = "Nothing was carried out yet: what is approved appears here once a worker takes it."
 
     def page_context(self, request, row):
-        return super().page_context(request, row) | {"title": str(row.intervention)}
+        return {
+            "title": str(row.intervention),
+            "facts": [
+                ("intervention", link(row.intervention)),
+                ("by", row.get_channel_display()),
+                ("how far", row.get_mode_display()),
+                ("status", row.get_status_display()),
+                ("what happened", row.detail),
+                ("attempts", row.attempts),
+                ("begun", moment(row.claimed_at)),
+                ("tried again", moment(row.retry_at)),
+                ("ended", moment(row.finished_at)),
+                ("with", row.assignee),
+                ("due", moment(row.due_at)),
+                ("key, the same for every attempt", row.idempotency_key),
+            ],
+        }
 
 
 def _with(row: Execution) -> str:
@@ -77,16 +94,32 @@ class StopForm(DeskForm):
 
 
 class SwitchForm(DeskForm):
-    scope = forms.ChoiceField(label="For", choices=choices(SwitchScope))
-    value = forms.CharField(
-        label="Which",
-        required=False,
-        max_length=64,
-        help_text="email, webhook, task; an action such as usage_review_checkin; a customer's id. "
-        "Empty for everything.",
+    what = forms.ChoiceField(
+        label="For",
+        choices=[
+            ("", "Choose"),
+            (SwitchScope.ALL, "Everything"),
+            ("One channel", [(f"channel:{word}", text) for word, text in choices(Channel)]),
+            ("One action", [(f"action:{word}", text) for word, text in choices(Action)]),
+            (SwitchScope.CUSTOMER, "One customer"),
+        ],
+    )
+    customer = forms.CharField(
+        label="Which customer", required=False, max_length=64, help_text="Their id; for one customer only."
     )
     mode = forms.ChoiceField(label="How far", choices=[("", "Choose"), *choices(ExecutionMode)])
     reason = forms.CharField(label="Why", max_length=400, required=False, help_text="Needed to go further.")
+
+    def clean(self):
+        data = super().clean()
+        scope, _, value = data.get("what", "").partition(":")
+        if scope == SwitchScope.CUSTOMER:
+            value = data.get("customer", "").strip()
+            if not value:
+                self.add_error("customer", "Enter the customer's id.")
+        elif data.get("customer"):
+            self.add_error("customer", "Leave it empty, or choose “One customer”.")
+        return data | {"scope": scope, "value": value}
 
 
 def _stop(request, row, data: dict) -> str:
@@ -95,8 +128,11 @@ def _stop(request, row, data: dict) -> str:
 
 
 def _set(request, row, data: dict) -> str:
-    asked = switches.set_mode(**data, **who(request))
-    target = switches.target(data["scope"], data["value"])
+    scope, value = data["scope"], data["value"]
+    asked = switches.set_mode(
+        scope=scope, value=value, mode=data["mode"], reason=data["reason"], **who(request)
+    )
+    target = switches.target(scope, value)
     if asked is None:
         return f"Execution for {target} is {phrase(data['mode'])} now."
     return f"Asked: execution for {target} to be {phrase(data['mode'])}. A second person has to confirm it."
@@ -117,7 +153,7 @@ class ExecutionSwitchAdmin(DeskAdmin):
     )
     list_display_links = None
     ordering = ("scope", "value")
-    empty_state = "No switch is set: execution is record-only for everything."
+    empty_state = "No switch is set yet: what is approved is put on record, and nothing is sent."
     list_acts = (
         Act(
             name="stop",

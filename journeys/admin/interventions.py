@@ -10,7 +10,7 @@ from approvals import shown
 from approvals.addresses import request_url, trail_url
 from approvals.admin.filters import known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, NoteForm, column, who
-from approvals.templatetags.desk import ago, chip, day
+from approvals.templatetags.desk import ago, chip, day, moment
 from journeys.admin.filters import ByRun
 from journeys.admin.links import customer_link, link, number
 from journeys.domain.vocabulary import (
@@ -220,6 +220,27 @@ class OutcomeAdmin(DeskAdmin):
     list_filter = (known_values("outcome", "outcome", lambda: choices(OutcomeKind)),)
     ordering = ("-outcome_id",)
     empty_state = "No outcome is known yet. It is recorded on the intervention's page."
+
+    def page_context(self, request, row):
+        intervention = row.intervention
+        overridden = {True: "yes", False: "no", None: "not known"}[row.human_override]
+        return {
+            "title": f"{row.get_outcome_display()}: {intervention}",
+            "facts": [
+                ("outcome", row.get_outcome_display()),
+                ("of", link(intervention)),
+                ("customer", customer_link(intervention.customer_id, intervention.customer)),
+                ("measured on", day(row.measured_at)),
+                ("days to resolve", _figure(row.resolution_time_days)),
+                ("change of satisfaction", _figure(row.csat_delta)),
+                ("change of churn risk", _figure(row.churn_risk_delta)),
+                ("saved", shown.money(row.estimated_revenue_saved, intervention.customer.currency)),
+                ("did a person override what was recommended", overridden),
+                ("recorded", moment(row.recorded_at)),
+                ("by", row.recorded_by or "import"),
+                ("number", row.pk),
+            ],
+        }
 
 
 def _figure(value: float | None) -> str:

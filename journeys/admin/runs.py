@@ -63,7 +63,7 @@ class PipelineRunAdmin(DeskAdmin):
     list_select_related = ("policy",)
     list_filter = (known_values("status", "status", lambda: PipelineRun.Status.choices),)
     ordering = ("-id",)
-    empty_state = "No run yet."
+    empty_state = "The pipeline has not run yet. A run looks at every customer, and proposes what to do."
     list_acts = (
         Act(
             name="run-now",

@@ -97,7 +97,7 @@ def plan_run(
     if as_of > today:
         raise BadScope(f"The day {as_of} lies ahead; today is {today} (UTC).")
     if customer_id and not Customer.objects.filter(pk=customer_id).exists():
-        raise BadScope(f"There is no customer {customer_id!r}.")
+        raise BadScope(f"There is no customer “{customer_id}”.")
     if not customer_id and not Customer.objects.exists():
         raise BadScope("There are no customers at all: load some first, for example by `loaddata sample`.")
     auto_approve_for_testing = auto_approve_for_testing or settings.AUTO_APPROVE_FOR_TESTING

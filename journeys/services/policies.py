@@ -47,7 +47,7 @@ def find(name: str) -> Policy:
     )
     policy = exact or Policy.objects.filter(name=name).order_by("-version").first()
     if policy is None:
-        raise NoSuchPolicy(f"There is no policy {name!r}.")
+        raise NoSuchPolicy(f"There is no policy “{name}”.")
     return policy
 
 

@@ -197,7 +197,7 @@ def _check_target(scope: str, value: str) -> None:
         SwitchScope.CUSTOMER: lambda: Customer.objects.filter(pk=value).exists(),
     }
     if scope not in known or not known[scope]():
-        raise NotFound(f"There is nothing to switch under {scope} {value!r}.")
+        raise NotFound(f"There is no {phrase(scope)} “{value}” to switch.")
 
 
 def _off(scope: SwitchScope) -> QuerySet:

@@ -10,7 +10,7 @@ from approvals.models import ApprovalRequest
 from approvals.subjects import CannotChange, Changeable, Changed
 from journeys import cases
 from journeys.domain.policy import PolicyDocument
-from journeys.domain.vocabulary import Channel, InterventionStatus, label
+from journeys.domain.vocabulary import Channel, InterventionStatus, label, phrase
 from journeys.models import Intervention
 from journeys.services import policies
 from journeys.services.proposals.requests import care_for, recipient, render_content
@@ -34,7 +34,7 @@ def change(request: ApprovalRequest, changes: dict) -> Changed:
     payload = request.payload
     action = changes.get("action") or payload["action"]
     if action not in actions_of(payload["journey_stage"], rules):
-        raise CannotChange(f"{label(action)} is no action of the stage {payload['journey_stage']}.")
+        raise CannotChange(f"{label(action)} is no action of the stage {phrase(payload['journey_stage'])}.")
     intervention = Intervention.objects.get(pk=request.subject_key)
     as_of = intervention.calendar_day(timezone.now())
     case = cases.assess(payload["customer_id"], as_of=as_of, rules=rules)
@@ -109,15 +109,15 @@ def _channel(action: str, wanted: str | None, payload: dict, case: cases.Case, r
         usual = Channel.TASK
     channel = wanted or (payload["channel"] if action == payload["action"] else usual)
     if channel not in set(Channel):
-        raise CannotChange(f"There is no channel {channel!r}.")
+        raise CannotChange(f"There is no channel “{channel}”.")
     if (channel == Channel.NONE) != (usual == Channel.NONE):
         raise CannotChange(f"{label(action)} cannot be carried out by the channel {label(channel).lower()}.")
     if channel == Channel.EMAIL and rules.actions[action].template.to_customer is None:
         raise CannotChange(f"{label(action)} has no text for customers.")
     if channel == Channel.EMAIL and not case.customer.email:
-        raise CannotChange("The customer has no address.")
+        raise CannotChange("The customer has no e-mail address: choose a task for the owner.")
     if channel == Channel.WEBHOOK and not settings.WEBHOOK_URL:
-        raise CannotChange("No address is set for webhooks.")
+        raise CannotChange("No address is set for webhooks: choose another channel.")
     return channel
 
 
@@ -128,7 +128,7 @@ def _schedule(text: str, rules: PolicyDocument) -> str:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise CannotChange(f"{text!r} is no time: write it like 2025-01-31T09:00.") from None
+        raise CannotChange(f"“{text}” is no time: write it like 2025-01-31T09:00.") from None
     moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     latest = timezone.now() + timedelta(hours=rules.clocks.execute_by_hours)
     if moment > latest:
