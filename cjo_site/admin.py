@@ -89,9 +89,10 @@ class DeskAdminSite(AdminSite):
     def _more(self, request, apps) -> list[NavigationItem]:
         """The pages that the navigation does not name, as far as this person may see them."""
         named = {reverse(f"{self.name}:{view}") for _, view, _ in _NAVIGATION}
+        elsewhere = any(request.path.startswith(url) for url in named)
         pages = [(model["name"], model["admin_url"]) for app in apps for model in app["models"]]
         return [
-            NavigationItem(str(name), url, request.path.startswith(url))
+            NavigationItem(str(name), url, request.path.startswith(url) and not elsewhere)
             for name, url in sorted(pages, key=lambda page: str(page[0]).lower())
             if url and url not in named
         ]

@@ -50,7 +50,7 @@ QUIET = {
     ],
     "approver": ["Yours to decide", "What your last decisions led to", "Due soon", "The big stop"],
     "manager": [
-        "Yours to decide", "Needs a person", "What your last decisions led to",
+        "Yours to decide", "The portfolio", "Needs a person", "What your last decisions led to",
         "Last runs over all customers", "Due soon", "The big stop", "The queue of everybody",
         "What the policy did alone today", "The worker",
     ],

@@ -9,10 +9,11 @@ from random import Random
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from approvals import shown
 from journeys import pipeline
 from journeys.models import Assessment, Customer, Outcome, PipelineRun, PortfolioSnapshot
 from journeys.reports import portfolio, snapshots
@@ -237,9 +238,9 @@ def test_a_run_over_the_portfolio_keeps_what_it_amounts_to(sample):
     assert found.movement.unmoved == 10
 
 
-def test_only_a_portfolio_run_that_succeeded_and_wrote_counts(sample, monkeypatch):
+def test_only_a_portfolio_run_that_succeeded_and_wrote_counts(sample):
     run_pipeline(customer_id="C004")
-    pipeline.run(planned_run(), dry_run=True)
+    pipeline.run(planned_run(dry_run=True))
     assert not PortfolioSnapshot.objects.exists()
     run = run_pipeline()
     PipelineRun.objects.filter(pk=run.pk).update(status="failed")
@@ -430,3 +431,45 @@ def test_the_page_costs_the_same_for_ten_and_for_many_and_reads_no_assessments(m
     a_random_run(customers, 54)
     assert cost(PAGE) <= max(few[0], 12)
     assert cost(RISEN) <= max(few[1], 12)
+
+
+# -- the manager's front page
+
+
+def test_the_front_page_tells_managers_and_only_them_how_the_portfolio_stands(people):
+    home = {name: client_of(people[name]) for name in ("operator", "approver", "manager", "auditor")}
+    assert "before the first run over all customers" in home["manager"].get("/admin/").content.decode()
+    customers = a_portfolio(60)
+    a_random_run(customers, 61, AS_OF - timedelta(days=7))
+    a_random_run(customers, 62)
+    found = portfolio.latest()
+    for name, client in home.items():
+        html = client.get("/admin/").content.decode()
+        check_html(html)
+        assert ("<h2>The portfolio</h2>" in html) == (name == "manager")
+    html = home["manager"].get("/admin/").content.decode()
+    assert f"of {found.tiers.assessed} assessed, {found.tiers.high} at high risk" in html
+    assert (
+        f'aria-label="From {found.trend[0].tiers.at_risk} on 3 Mar 2025 to {found.tiers.at_risk} on' in html
+    )
+    for row in found.revenue:
+        assert shown.money(row.at_risk, row.currency) in html
+    assert "no outcome in 90 days" in html
+    assert f"{found.movement.up} whose risk rose" in html
+
+
+def test_the_front_page_says_of_the_value_protected_that_it_was_reported(people):
+    customer, lost = a_customer(account_value=9_000), a_customer(account_value=1_000)
+    an_outcome(carried_out(customer))
+    an_outcome(carried_out(lost), "no_response")
+    run = a_run()
+    assess(run, {customer: "high"})
+    finish(run)
+    html = client_of(people["manager"]).get("/admin/").content.decode()
+    assert "of $10,000: 1 of 2 customers" in html
+    assert "Value protected is what was reported, not what was measured." in html
+
+
+def test_a_manager_who_may_not_see_assessments_sees_nothing_of_the_portfolio(people):
+    Group.objects.get(name="Managers").permissions.remove(Permission.objects.get(codename="view_assessment"))
+    assert "The portfolio" not in client_of(people["manager"]).get("/admin/").content.decode()

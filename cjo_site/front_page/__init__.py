@@ -47,6 +47,7 @@ MAIN = (
     Card("sent_back", deciding.sent_back),
     Card("superuser", deciding.decides_nothing, lambda viewer: viewer.user.is_superuser),
     Card("yours", deciding.yours, lambda viewer: viewer.decides),
+    Card("portfolio", managing.portfolio, lambda viewer: viewer.manages and viewer.sees_portfolio),
     Card("trouble", operating.trouble, lambda viewer: viewer.ends_executions),
     Card("changes", auditing.changes_waiting, lambda viewer: viewer.audits),
     Card("decided", deciding.decided, lambda viewer: viewer.decides),

@@ -1,20 +1,37 @@
-"""For whoever answers for it: how long people wait, what the policy did alone, and the big stop."""
+"""For whoever answers for it: the portfolio, how long people wait, what the policy did alone, the stop."""
 
 from datetime import datetime, timedelta
 
 from django.db.models import Count
 
-from approvals import queue, shown
+from approvals import charts, queue, shown
 from approvals.addresses import request_url
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Authority
 from cjo_site.front_page.viewer import Viewer
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope, label
 from journeys.models import ExecutionSwitch
+from journeys.reports.portfolio import latest
 from journeys.services import switches
 
 # Of what is switched off besides, and of the policy's actions, so many are named.
 NAMED = 4
+
+# Of the line of those at risk, in pixels.
+SPARK_HEIGHT = 34
+
+
+def portfolio(viewer: Viewer) -> dict:
+    """As the latest run over it left it; `found` is None before the first."""
+    found = latest()
+    if found is None:
+        return {"found": None}
+    points = [(day.as_of.toordinal(), "", (day.tiers.at_risk,)) for day in found.trend]
+    return {
+        "found": found,
+        "first": found.trend[0],
+        "line": charts.lines(points, (charts.Series("medium", "at risk"),), plot=SPARK_HEIGHT),
+    }
 
 
 def queue_age(viewer: Viewer) -> dict:

@@ -96,6 +96,10 @@ class Viewer:
         return self.may("journeys.activate_policy")
 
     @property
+    def sees_portfolio(self) -> bool:
+        return self.may("journeys.view_assessment")
+
+    @property
     def audits(self) -> bool:
         return self.may("approvals.view_auditevent")
 
