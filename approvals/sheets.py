@@ -36,6 +36,11 @@ class Column:
         return NOT_KNOWN if value is None else self.show(value)
 
 
+def count(label: str, name: str) -> Column:
+    """With a short heading on the page and the full name in the file."""
+    return Column(label, name=name)
+
+
 def words(label: str) -> Column:
     return Column(label, numeric=False)
 

@@ -14,7 +14,7 @@ from approvals.charts import Series
 from approvals.figures import BANDS, PersonFigures, QueueFigures, Tally, queue_figures
 from approvals.models import user_key
 from approvals.panels import Panel, csv_file, placed
-from approvals.sheets import NOT_KNOWN, Column, Sheet, minutes, share, words
+from approvals.sheets import NOT_KNOWN, Column, Sheet, count, minutes, share, words
 from approvals.subjects import choices, labels
 
 WINDOWS = (30, 90)
@@ -26,10 +26,10 @@ _ENDED = (
     Series("c1", "by the policy alone"),
 )
 _TALLY = (
-    Column("Approved as proposed"),
-    Column("Approved with changes"),
+    count("As proposed", "Approved as proposed"),
+    count("Changed", "Approved with changes"),
     Column("Rejected"),
-    Column("Decided by people"),
+    count("By people", "Decided by people"),
     share("Overridden"),
 )
 
@@ -146,7 +146,7 @@ def _time_to_decide(found: QueueFigures, about: tuple) -> Panel:
             name="time-to-decide",
             columns=(
                 words("Week from (UTC)"),
-                Column("Decided by people"),
+                count("Decided", "Decided by people"),
                 minutes("Half within"),
                 minutes("Nine in ten within"),
             ),
@@ -196,7 +196,7 @@ def _ended_by(
     name: str, title: str, heading: str, rows: list[tuple[str, Tally]], total: Tally, about: tuple
 ) -> Panel:
     testing = bool(total.by_testing)
-    extra = (Column("Automatically, for testing"),) if testing else ()
+    extra = (count("For testing", "Automatically, for testing"),) if testing else ()
 
     def line(label: str, tally: Tally) -> tuple:
         figures = (
@@ -219,8 +219,8 @@ def _ended_by(
             columns=(
                 words(heading),
                 *_TALLY,
-                Column("Expired undecided"),
-                Column("By the policy alone"),
+                count("Expired", "Expired undecided"),
+                count("By policy", "By the policy alone"),
                 *extra,
             ),
             rows=[line(label, tally) for label, tally in rows],

@@ -7,7 +7,7 @@ from decimal import Decimal
 from approvals import charts, shown
 from approvals.charts import Series
 from approvals.panels import Panel
-from approvals.sheets import Column, Money, Sheet, share, words
+from approvals.sheets import Column, Money, Sheet, count, share, words
 from approvals.templatetags.desk import day
 from journeys.domain.vocabulary import Tier, label
 from journeys.models import Customer
@@ -27,9 +27,9 @@ _OF_TIERS = (Column("High"), Column("Medium"), Column("Low"), Column("Assessed")
 _OF_REVENUE = (
     Column("At high risk"),
     Column("At risk"),
-    Column("All that is known"),
-    Column("Customers at risk, value known"),
-    Column("Value not known"),
+    count("All known", "All that is known"),
+    count("Of known value", "Customers at risk of known value"),
+    count("Of unknown value", "Customers at risk of unknown value"),
 )
 
 
@@ -112,9 +112,9 @@ def _revenue_over_time(found: Portfolio, currency: str) -> Panel:
         title=f"Revenue at risk over time, {currency}",
         sheet=Sheet(
             name=f"revenue-over-time-{currency}",
-            columns=(words("As of"), Column("Run"), words("Currency"), *_OF_REVENUE),
-            rows=[(point.as_of, point.run_id, currency, *_money(row)) for point, row in days],
-            about=_about(found)[2:],
+            columns=(words("As of"), Column("Run"), *_OF_REVENUE),
+            rows=[(point.as_of, point.run_id, *_money(row)) for point, row in days],
+            about=(("currency", currency), *_about(found)[2:]),
         ),
         chart=_line(
             figures,
