@@ -27,6 +27,7 @@ from .policy_sections import (
     _all_actions,
     _published_action,
 )
+from .policy_worth import HoldOutPolicy, KpisPolicy, OutcomesPolicy, RoiPolicy
 from .vocabulary import Action
 
 
@@ -56,6 +57,10 @@ class PolicyDocument(Section):
     suppression: SuppressionPolicy = Field(SuppressionPolicy(), description="Never twice, and not too often")
     clocks: ClocksPolicy = Field(ClocksPolicy(), description="Deadlines and the working calendar")
     execution: ExecutionPolicy = Field(ExecutionPolicy(), description="Attempts at carrying out")
+    outcomes: OutcomesPolicy = Field(OutcomesPolicy(), description="When it is measured what came of it")
+    holdout: HoldOutPolicy = Field(HoldOutPolicy(), description="Whom to leave alone, to measure the effect")
+    kpis: KpisPolicy = Field(KpisPolicy(), description="Windows and targets of the figures")
+    roi: RoiPolicy = Field(RoiPolicy(), description="What things cost: the assumptions of the return")
 
     @field_validator("planning")
     @classmethod

@@ -47,7 +47,8 @@ class Rejection(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class CustomerHistory:
     """What is on record of one customer. `hold_until` is held through that day. `last_contact_on` is the day
-    of the latest executed contact with the customer, or with the customer's address.
+    of the latest executed contact with the customer, or with the customer's address. `held_out` names the
+    experiment that leaves the customer alone.
     """
 
     now: Situation
@@ -57,6 +58,7 @@ class CustomerHistory:
     recent: tuple[PastAction, ...] = ()
     rejected: tuple[Rejection, ...] = ()
     last_contact_on: date | None = None
+    held_out: str = ""
 
 
 class Suppression(NamedTuple):
@@ -79,10 +81,11 @@ def suppress(
 ) -> Suppression | None:
     """The first reason not to propose (or carry out) `action` on `as_of`, or None.
 
-    The customer's wishes come first, then what is open, then what was done or refused, then the contact cap.
-    Wishes and cap do not hold back an action that sends nothing. A pending proposal of the machine with
-    another action suppresses nothing: the caller replaces it. When an approved intervention is claimed, the
-    caller leaves that one itself out of `facts.open`.
+    The customer's wishes come first, then what is open, then what was done or refused, then the contact cap;
+    a hold-out comes last, so that it counts only those who would have been contacted. Wishes and cap do not
+    hold back an action that sends nothing. A pending proposal of the machine with another action suppresses
+    nothing: the caller replaces it. When an approved intervention is claimed, the caller leaves that one
+    itself out of `facts.open`.
     """
     return (
         (_wish(facts, as_of) if channel != Channel.NONE else None)
@@ -90,6 +93,7 @@ def suppress(
         or _cool_down(action, facts.recent, as_of, policy)
         or _rejected_before(action, facts)
         or (_contact_cap(facts.last_contact_on, as_of, policy) if channel != Channel.NONE else None)
+        or _held_out(facts)
     )
 
 
@@ -161,6 +165,16 @@ def _contact_cap(last_contact_on: date | None, as_of: date, policy: PolicyDocume
         SuppressionReason.CONTACTED_RECENTLY,
         f"The customer was contacted on {_written(last_contact_on)}, and at most one contact in {days} days "
         f"is allowed; asked again from {_written(last_contact_on + timedelta(days=days))}.",
+    )
+
+
+def _held_out(facts: CustomerHistory) -> Suppression | None:
+    if not facts.held_out:
+        return None
+    return Suppression(
+        SuppressionReason.HELD_OUT,
+        f"Held out by the experiment “{facts.held_out}”: drawn, and deliberately left alone, to have "
+        "somebody to compare with.",
     )
 
 

@@ -131,6 +131,7 @@ class SuppressionReason(StrEnum):
     COOL_DOWN = "cool_down"
     REJECTED_BEFORE = "rejected_before"
     CONTACTED_RECENTLY = "contacted_recently"
+    HELD_OUT = "held_out"
 
 
 class Disposition(StrEnum):
@@ -289,6 +290,19 @@ LABELS: dict[str, str] = {
     "cool_down": "Done a short while ago",
     "rejected_before": "Rejected before, nothing new since",
     "contacted_recently": "Contacted recently",
+    "held_out": "Held out, to compare with",
+    # what it was worth
+    "treated": "Treated",
+    "operational": "Operational",
+    "effectiveness": "Effectiveness",
+    "business": "Business",
+    "exceeded": "Exceeded",
+    "on_track": "On track",
+    "not_known": "Not known",
+    "collecting": "Collecting",
+    "inconclusive": "Inconclusive",
+    "helps": "Helps",
+    "harms": "Harms",
     # steps of a run, where the words alone do not read well
     "kpi_calculation": "KPI calculation",
     "roi_calculation": "ROI calculation",
