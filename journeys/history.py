@@ -16,7 +16,7 @@ from journeys.domain.suppression import (
     Situation,
 )
 from journeys.domain.vocabulary import Channel, ExecutionMode, InterventionStatus, Origin
-from journeys.models import Intervention
+from journeys.models import Assignment, Intervention
 from journeys.models.interventions import OPEN_STATUSES
 
 _DONE = (
@@ -67,11 +67,17 @@ def contacts(rows: QuerySet) -> QuerySet:
     return rows.filter(live).exclude(channel=Channel.NONE)
 
 
+def arms_of(span: Span, *, experiment: str) -> dict[str, str]:
+    """Of a span of customers: in which arm each is who has entered the experiment."""
+    rows = span.of(Assignment.objects.filter(experiment=experiment))
+    return dict(rows.values_list("customer_id", "arm"))
+
+
 def history_of(
-    case: Case, past: Past, contact_of_address: date | None, *, by_hand: bool = False
+    case: Case, past: Past, contact_of_address: date | None, *, by_hand: bool = False, held_out: str = ""
 ) -> CustomerHistory:
     """The facts for `suppress`. A person who proposes something again after a rejection says why; so for
-    them earlier rejections do not count."""
+    them earlier rejections do not count. `held_out`: the experiment that leaves the customer alone."""
     contacted = [day for day in (past.last_contact_on, contact_of_address) if day]
     return CustomerHistory(
         now=Situation(case.risk.tier, case.stage.journey_stage, frozenset(case.summary.negative_ids)),
@@ -81,6 +87,7 @@ def history_of(
         recent=past.recent,
         rejected=() if by_hand else past.rejected,
         last_contact_on=max(contacted, default=None),
+        held_out=held_out,
     )
 
 

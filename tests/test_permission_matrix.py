@@ -22,7 +22,16 @@ from approvals.models import (
 )
 from approvals.rules import Refusal, Status
 from journeys.domain.vocabulary import ExecutionStatus, FindingKind, InterventionStatus, OutcomeKind
-from journeys.models import Customer, Execution, ExecutionSwitch, Finding, Intervention, Policy
+from journeys.models import (
+    Assignment,
+    Customer,
+    Execution,
+    ExecutionSwitch,
+    Finding,
+    Intervention,
+    Measurement,
+    Policy,
+)
 from journeys.services import execution, policies
 from tests import acting, hooks
 from tests.forms import acts, form
@@ -145,6 +154,10 @@ journeys_assessment_changelist                    | –   | –   | yes | yes | 
 journeys_assessment_portfolio                     | –   | –   | yes | yes | yes | yes | yes
 journeys_assessment_risen                         | –   | –   | yes | yes | yes | yes | yes
 journeys_assessment_change                        | –   | –   | yes | yes | yes | yes | yes
+journeys_assignment_changelist                    | –   | –   | yes | yes | yes | yes | yes
+journeys_assignment_change                        | –   | –   | yes | yes | yes | yes | yes
+journeys_measurement_changelist                   | –   | –   | yes | yes | yes | yes | yes
+journeys_measurement_change                       | –   | –   | yes | yes | yes | yes | yes
 axes_accessattempt_changelist                     | –   | –   | –   | –   | –   | yes | yes
 axes_accessattempt_add                            | –   | –   | –   | –   | –   | –   | –
 edit axes_accessattempt_add                       | –   | –   | –   | –   | –   | –   | –
@@ -210,6 +223,7 @@ def everything(people, sample_run, live):
     execution.execute(intervention_id=acting.approve("C005", people["approver2"]).pk)
     call_command("loaddata", "sample_history", verbosity=0)
     policies.add_policy(name="another", document={}, created_by="a test")
+    _measured(sample_run)
     AccessAttempt.objects.create(username="operator", failures_since_start=1)
     AccessFailureLog.objects.create(username="operator")
     now = timezone.now()
@@ -218,6 +232,30 @@ def everything(people, sample_run, live):
     WebhookDelivery.objects.update(state="failed")
     Delegation.objects.create(
         delegator=people["manager2"], delegate=people["approver2"], starts_at=now, ends_at=now + timedelta(1)
+    )
+
+
+def _measured(run) -> None:
+    """C009 is held out of an experiment, and was measured."""
+    drawn = Assignment.objects.create(
+        experiment="first",
+        customer_id="C009",
+        arm="held_out",
+        assigned_on=run.as_of,
+        run=run,
+        share=0.1,
+        recommended_action="general_checkin",
+        risk_tier="low",
+    )
+    Measurement.objects.create(
+        assignment=drawn,
+        customer_id="C009",
+        checkpoint_days=7,
+        since=run.as_of,
+        until=run.as_of + timedelta(7),
+        negative_signals=0,
+        positive_signals=0,
+        run=run,
     )
 
 

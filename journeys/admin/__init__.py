@@ -7,15 +7,18 @@ from journeys.admin.interventions import InterventionAdmin, OutcomeAdmin
 from journeys.admin.policies import PolicyAdmin
 from journeys.admin.runs import AssessmentAdmin, PipelineRunAdmin
 from journeys.admin.signals import JourneyStateAdmin, SignalAdmin
+from journeys.admin.worth import AssignmentAdmin, MeasurementAdmin
 
 __all__ = [
     "AssessmentAdmin",
+    "AssignmentAdmin",
     "CustomerAdmin",
     "ExecutionAdmin",
     "ExecutionSwitchAdmin",
     "FindingAdmin",
     "InterventionAdmin",
     "JourneyStateAdmin",
+    "MeasurementAdmin",
     "OutcomeAdmin",
     "PipelineRunAdmin",
     "PolicyAdmin",

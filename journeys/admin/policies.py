@@ -10,6 +10,7 @@ from approvals.templatetags.desk import ago, chip
 from journeys.admin.links import link
 from journeys.models import Policy
 from journeys.policy_diff import changes
+from journeys.reports import holdouts
 from journeys.services.policies import in_force, propose_activation
 
 
@@ -52,5 +53,6 @@ class PolicyAdmin(DeskAdmin):
         return {
             "current": current,
             "changes": [] if row.active else changes(current.document, row.document),
+            "plan": holdouts.plan(row.rules),
             "document": json.dumps(row.document, indent=2, ensure_ascii=False),
         }

@@ -29,16 +29,17 @@ class OutcomesPolicy(Section):
         (7, 30, 90), description="So many days after its execution a run measures what became of a customer"
     )
     proxy_days: Days = Field(
-        30, description="The checkpoint at which our own score and the stage are compared; one of the above"
+        30, description="The checkpoint at which our own score and the stage are compared"
     )
     truth_days: Days = Field(
-        90, description="For so many days renewal and departure count as what came of an action"
+        90, description="The checkpoint up to which renewal and departure count as what came of an action"
     )
 
     @model_validator(mode="after")
-    def proxy_is_measured(self) -> Self:
-        if self.proxy_days not in self.checkpoint_days:
-            raise ValueError(f"proxy_days ({self.proxy_days}) is none of checkpoint_days")
+    def they_are_measured(self) -> Self:
+        for name in ("proxy_days", "truth_days"):
+            if getattr(self, name) not in self.checkpoint_days:
+                raise ValueError(f"{name} ({getattr(self, name)}) is none of checkpoint_days")
         return self
 
 

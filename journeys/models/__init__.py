@@ -12,9 +12,11 @@ from journeys.models.runs import (
     PolicyAllowance,
 )
 from journeys.models.snapshots import PortfolioSnapshot
+from journeys.models.worth import Assignment, Measurement
 
 __all__ = [
     "Assessment",
+    "Assignment",
     "Bell",
     "Customer",
     "Execution",
@@ -25,6 +27,7 @@ __all__ = [
     "InvariantCheck",
     "JourneyState",
     "Mark",
+    "Measurement",
     "Outcome",
     "PipelineRun",
     "Policy",

@@ -177,7 +177,8 @@ class ExecutionSwitch(models.Model):
 
 
 class Outcome(models.Model):
-    """What came of an intervention. None where nobody measured it."""
+    """What came of an intervention. None where nobody measured it. `earlier` keeps what an imported one said
+    before it was corrected: its fields, and when they were replaced."""
 
     outcome_id = models.CharField("outcome", max_length=64, primary_key=True, editable=False)
     intervention = models.ForeignKey(Intervention, models.PROTECT, related_name="outcomes")
@@ -192,6 +193,7 @@ class Outcome(models.Model):
     measured_at = models.DateField("measured on")
     recorded_by = models.CharField(max_length=150, blank=True)
     recorded_at = models.DateTimeField(default=timezone.now)
+    earlier = models.JSONField("before it was corrected", default=list, editable=False)
 
     class Meta:
         default_permissions = ("view",)

@@ -31,8 +31,8 @@ class PipelineRunManager(models.Manager):
 
 class PipelineRun(models.Model):
     """One run: its goal and plan are written before it starts, then each step's status, counts and
-    seconds. `counts` holds the figures of the run's document. The scope `marked` is that of customers about
-    whom something was received: see Mark."""
+    seconds. `counts` holds the figures of the run's document, `results` what it was worth. The scope
+    `marked` is that of customers about whom something was received: see Mark."""
 
     class Status(models.TextChoices):
         QUEUED = "queued"
@@ -54,6 +54,7 @@ class PipelineRun(models.Model):
     goal = models.CharField(max_length=200)
     steps = models.JSONField(default=list)
     counts = models.JSONField(default=dict)
+    results = models.JSONField(default=dict)
     report = models.JSONField(null=True, blank=True)
     auto_approve_for_testing = models.BooleanField(default=False)
     dry_run = models.BooleanField(default=False)

@@ -69,7 +69,9 @@ class Recorder:
     def _finish(self) -> None:
         self.run.finished_at = self.run.heartbeat_at = timezone.now()
         with transaction.atomic():
-            self._update("steps", "heartbeat_at", "status", "finished_at", "error", "counts", "report")
+            self._update(
+                "steps", "heartbeat_at", "status", "finished_at", "error", "counts", "results", "report"
+            )
             if self._save:
                 tell_end(self.run)
 

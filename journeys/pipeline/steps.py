@@ -16,12 +16,14 @@ from approvals.models import ApprovalRequest
 from approvals.rules import Authority
 from journeys import cases, history, reports
 from journeys.cases import Case, NewFinding, Span
+from journeys.domain import holdout
+from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
 from journeys.reports import snapshots
-from journeys.services import allowance, findings
+from journeys.services import allowance, findings, measuring
 from journeys.services.proposals import Proposal
 
 
@@ -83,13 +85,16 @@ class Context:
 @dataclass
 class Range:
     """One range of customers on its way through the steps. `proposals` are written when it is stored, and
-    what waits for a decision already (`waiting`, by intervention) is brought up to date."""
+    what waits for a decision already (`waiting`, by intervention) is brought up to date. `entering` are those
+    who are eligible for the experiment for the first time, each with their arm."""
 
     cases: list[Case]
     past: dict[str, history.Past]
+    span: Span
     started: float = field(default_factory=time.perf_counter)
     proposals: list[Proposal] = field(default_factory=list)
     waiting: dict[str, Case] = field(default_factory=dict)
+    entering: list[tuple[Case, Arm]] = field(default_factory=list)
     by_policy: int = 0
     auto_approved: int = 0
 
@@ -108,7 +113,7 @@ def data_loading(context: Context, span: Span, progress: Progress) -> Range:
     progress.count(len(loaded), sum(case.stage is not None for case in loaded))
     if context.run.scope == PipelineRun.Scope.MARKED:
         context.decided_before = allowance.used(context.today)
-    return Range(loaded, history.past_of(span))
+    return Range(loaded, history.past_of(span), span)
 
 
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
@@ -139,16 +144,53 @@ def intervention_planning(context: Context, batch: Range, progress: Progress) ->
         cases.plan_intervention(case, context.rules)
     planned = [case for case in assessed if case.plan.action]
     contacts = history.last_contacts({case.customer.email for case in planned})
+    arms = Arms(planned, batch.span, context)
     for case in planned:
         past = batch.past.get(case.customer.customer_id, history.NOTHING)
+        contact = contacts.get(case.customer.email)
         case.suppression = suppress(
             action=case.plan.action,
             channel=case.plan.channel,
-            facts=history.history_of(case, past, contacts.get(case.customer.email)),
+            facts=history.history_of(case, past, contact, held_out=arms.held_out(case)),
             as_of=context.run.as_of,
             policy=context.rules,
         )
+        if arm := arms.entered(case):
+            batch.entering.append((case, arm))
     progress.count(len(assessed), sum(case.suppression is None for case in planned))
+
+
+class Arms:
+    """Which customers of a range the experiment of the policy leaves alone. Where the policy has none, it
+    reads nothing."""
+
+    def __init__(self, planned: list[Case], span: Span, context: Context):
+        self._rules = context.rules
+        self._on = bool(planned) and holdout.is_on(context.rules, context.run.as_of)
+        self._known: dict[str, str] = {}
+        if self._on:
+            self._known = history.arms_of(span, experiment=context.rules.holdout.experiment)
+
+    def held_out(self, case: Case) -> str:
+        """The experiment, where the customer is held out now; else empty. Who has become too large, or too
+        much at risk, is contacted as always, and stays counted in their arm."""
+        return self._rules.holdout.experiment if self._arm(case) == Arm.HELD_OUT else ""
+
+    def entered(self, case: Case) -> Arm | None:
+        """The arm of somebody who is contacted, or left alone, for the first time."""
+        reason = case.suppression and case.suppression.reason
+        if reason not in (None, SuppressionReason.HELD_OUT) or case.customer.customer_id in self._known:
+            return None
+        return self._arm(case)
+
+    def _arm(self, case: Case) -> Arm | None:
+        takes_part = self._on and holdout.takes_part(
+            channel=case.plan.channel, tier=case.risk.tier, value=case.value, policy=self._rules
+        )
+        if not takes_part:
+            return None
+        key = case.customer.customer_id
+        return Arm(self._known[key]) if key in self._known else holdout.draw(key, self._rules)
 
 
 def human_escalation(context: Context, batch: Range, progress: Progress) -> None:
@@ -199,6 +241,10 @@ def _authority(
 
 
 def outcome_tracking(context: Context, progress: Progress) -> None:
+    """Measure what became of those who were treated, and of those held out; then count what has an outcome
+    on record."""
+    if not context.dry_run:
+        measuring.measure_due(context.run, context.rules)
     done = Intervention.objects.filter(status__in=[InterventionStatus.EXECUTED, InterventionStatus.IMPORTED])
     progress.count(done.count(), done.filter(outcomes__isnull=False).distinct().count())
 

@@ -8,8 +8,10 @@ from django.db import transaction
 from approvals.rows import insert
 from journeys import cases
 from journeys.cases import Case, NewFinding
+from journeys.domain.effect import customers_needed
+from journeys.domain.holdout import Arm
 from journeys.domain.vocabulary import Disposition, FindingKind
-from journeys.models import Assessment, Intervention, JourneyState, PipelineRun, Signal
+from journeys.models import Assessment, Assignment, Intervention, JourneyState, PipelineRun, Signal
 from journeys.pipeline.steps import Context, Range
 from journeys.services import allowance, findings, marks
 from journeys.services.proposals import (
@@ -35,6 +37,9 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         context.note(found)
         for start in range(0, len(unchecked), 500):
             JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
+        Assignment.objects.bulk_create(
+            [_assignment(case, arm, context) for case, arm in batch.entering], batch_size=500
+        )
         if batch.waiting:
             refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
         opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
@@ -43,6 +48,28 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
             allowance.take(context.today, batch.by_policy, most=most)
             marks.take_off(context.marks)
     return {intervention.customer_id: intervention for intervention in opened}
+
+
+def _assignment(case: Case, arm: Arm, context: Context) -> Assignment:
+    rules = context.rules.holdout
+    return Assignment(
+        experiment=rules.experiment,
+        customer_id=case.customer.customer_id,
+        arm=arm,
+        assigned_on=context.run.as_of,
+        run=context.run,
+        share=rules.share,
+        planned=customers_needed(
+            base=rules.base_share,
+            difference=rules.smallest_difference,
+            held_share=rules.share,
+            power=rules.power,
+        ),
+        recommended_action=case.plan.action,
+        segment=case.customer.segment,
+        risk_tier=case.risk.tier,
+        account_value=case.customer.account_value,
+    )
 
 
 def _foreseen(proposal: Proposal, context: Context) -> Intervention:

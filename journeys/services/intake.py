@@ -298,9 +298,18 @@ def _take_outcomes(records: Sequence[OutcomeRecord], replace: bool) -> list[Take
             continue
         values = given(record)
         values.pop("customer_id", None)
+        if row and (different := _differences(row, values)):
+            values["earlier"] = [*row.earlier, _as_it_stood(row, different)]
         answers.append(writes.merge(row, values, {"recorded_by": IMPORTED}))
     writes.flush()
     return answers
+
+
+def _as_it_stood(row: Outcome, fields: Sequence[str]) -> dict:
+    """What a correction is about to replace, as JSON keeps it."""
+    stood = {name: getattr(row, name) for name in fields}
+    kept = {name: str(value) if isinstance(value, date | Decimal) else value for name, value in stood.items()}
+    return kept | {"replaced_at": timezone.now().isoformat(timespec="seconds")}
 
 
 def _outcome_refusal(

@@ -1,0 +1,232 @@
+"""What became of customers some days after something was done for them, or deliberately not. A run measures
+it; what really happened and was told late, or corrected, replaces what was measured, which stays on record.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import Case, Count, DateField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.utils import timezone
+
+from approvals.models import ApprovalRequest
+from journeys.domain.policy import PolicyDocument
+from journeys.domain.vocabulary import InterventionStatus, Polarity
+from journeys.models import (
+    Assessment,
+    Assignment,
+    Customer,
+    Intervention,
+    Measurement,
+    PipelineRun,
+    Signal,
+)
+from journeys.services.proposals import KIND
+
+_AT_ONCE = 500
+
+
+class _Subject(NamedTuple):
+    """What is measured: an intervention or an assignment, by its key, and of which customer."""
+
+    key: str | int
+    customer_id: str
+    value: Decimal | None
+
+
+class Measured(NamedTuple):
+    """How many measurements were made, and how many replaced an earlier one."""
+
+    new: int
+    corrected: int
+
+
+def measure_due(run: PipelineRun, rules: PolicyDocument) -> Measured:
+    """Measure every checkpoint that has been passed by the run's day and is not measured yet, and replace
+    what has turned out otherwise. A run on one customer measures that customer alone. Measuring again
+    measures nothing."""
+    new = 0
+    for days in rules.outcomes.checkpoint_days:
+        last = run.as_of - timedelta(days=days)
+        for since, interventions in _executed_by(last, days, run).items():
+            new += _measure(interventions, "intervention_id", since, days, run, rules)
+        for since, assignments in _assigned_by(last, days, run).items():
+            new += _measure(assignments, "assignment_id", since, days, run, rules)
+    return Measured(new, _correct(run))
+
+
+def _executed_by(last: date, days: int, run: PipelineRun) -> dict[date, list[_Subject]]:
+    """By the day of execution, on each intervention's own calendar."""
+    measured = _standing(days).filter(intervention=OuterRef("pk"))
+    rows = Intervention.objects.filter(
+        ~Exists(measured), status=InterventionStatus.EXECUTED, as_of__lte=last, **_of_customer(run)
+    )
+    found: dict[date, list[_Subject]] = defaultdict(list)
+    fields = ("pk", "customer_id", "as_of", "generated_at", "ended_at")
+    for row in rows.only(*fields).iterator():
+        since = row.calendar_day(row.ended_at or row.generated_at)
+        if since <= last:
+            found[since].append(_Subject(row.pk, row.customer_id, None))
+    return found
+
+
+def _standing(days: int) -> QuerySet:
+    """The condition is that of the partial indexes, so that they are used."""
+    return Measurement.objects.filter(checkpoint_days=days, replaced_at__isnull=True)
+
+
+def _assigned_by(last: date, days: int, run: PipelineRun) -> dict[date, list[_Subject]]:
+    measured = _standing(days).filter(assignment=OuterRef("pk"))
+    rows = Assignment.objects.filter(~Exists(measured), assigned_on__lte=last, **_of_customer(run))
+    found: dict[date, list[_Subject]] = defaultdict(list)
+    for pk, customer_id, since, value in rows.values_list(
+        "pk", "customer_id", "assigned_on", "account_value"
+    ).iterator():
+        found[since].append(_Subject(pk, customer_id, value))
+    return found
+
+
+def _of_customer(run: PipelineRun) -> dict:
+    return {"customer_id": run.customer_id} if run.customer_id else {}
+
+
+def _measure(
+    subjects: list[_Subject], key: str, since: date, days: int, run: PipelineRun, rules: PolicyDocument
+) -> int:
+    """All of one day at once: the subjects differ by customer only."""
+    until = since + timedelta(days=days)
+    for chunk in _chunks(subjects):
+        facts = {
+            row.pk: row for row in _facts([one.customer_id for one in chunk], since, until, rules).iterator()
+        }
+        seen = Assessment.objects.only("churn_risk_score", "journey_stage", "stage_health").in_bulk(
+            {pk for row in facts.values() for pk in (row.seen_before, row.seen_then) if pk}
+        )
+        values = _values_at_stake(chunk) if key == "intervention_id" else {}
+        Measurement.objects.bulk_create(
+            [
+                _row(
+                    one._replace(value=values.get(one.key, one.value)),
+                    key, facts[one.customer_id], seen, since, until, days, run,
+                )
+                for one in chunk
+            ],
+            # A run on one customer may measure at the same moment; the first counts.
+            ignore_conflicts=True,
+        )  # fmt: skip
+    return len(subjects)
+
+
+def _facts(customer_ids: Sequence[str], since: date, until: date, rules: PolicyDocument) -> QuerySet:
+    mine = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id").values("pk")
+    return Customer.objects.filter(pk__in=customer_ids).annotate(
+        seen_before=Subquery(mine.filter(as_of__lte=since)[:1]),
+        seen_then=Subquery(mine.filter(as_of__gt=since, as_of__lte=until)[:1]),
+        negative=_signals(Polarity.NEGATIVE, since, until, rules),
+        positive=_signals(Polarity.POSITIVE, since, until, rules),
+    )
+
+
+def _signals(polarity: Polarity, since: date, until: date, rules: PolicyDocument) -> Subquery:
+    """How many of the kind were detected after the day `since`, up to and with the day `until`."""
+    kinds = [kind for kind, rule in rules.signals.kinds.items() if rule.polarity == polarity]
+    first, last = (datetime.combine(day + timedelta(days=1), time(0, tzinfo=UTC)) for day in (since, until))
+    rows = Signal.objects.filter(
+        customer_id=OuterRef("pk"), detected_at__gte=first, detected_at__lt=last, signal_type__in=kinds
+    )
+    return Subquery(rows.order_by().values("customer_id").annotate(number=Count("pk")).values("number"))
+
+
+def _values_at_stake(interventions: Iterable[_Subject]) -> dict[str, Decimal | None]:
+    """What each account was worth when it was asked."""
+    keys = [one.key for one in interventions]
+    requests = ApprovalRequest.objects.filter(kind=KIND, subject_key__in=keys).order_by("pk")
+    return dict(requests.values_list("subject_key", "value_at_stake"))
+
+
+def _row(
+    subject: _Subject,
+    key: str,
+    customer: Customer,
+    seen: dict[int, Assessment],
+    since: date,
+    until: date,
+    days: int,
+    run: PipelineRun,
+) -> Measurement:
+    before, then = seen.get(customer.seen_before), seen.get(customer.seen_then)
+    return Measurement(
+        **{key: subject.key},
+        customer_id=customer.pk,
+        checkpoint_days=days,
+        since=since,
+        until=until,
+        churn_before=before and before.churn_risk_score,
+        churn_after=then and then.churn_risk_score,
+        stage_before=before.journey_stage if before else "",
+        stage_after=then.journey_stage if then else "",
+        health_before=before.stage_health if before else "",
+        health_after=then.stage_health if then else "",
+        negative_signals=customer.negative or 0,
+        positive_signals=customer.positive or 0,
+        value_before=subject.value,
+        value_after=customer.account_value,
+        renewed_on=_within(customer.renewed_on, since, until),
+        churned_on=_within(customer.churned_on, since, until),
+        run=run,
+    )
+
+
+def _within(day: date | None, since: date, until: date) -> date | None:
+    return day if day and since < day <= until else None
+
+
+def _correct(run: PipelineRun) -> int:
+    """Replace those of which the customer's record says something else by now: told late, or corrected."""
+    rows = Measurement.objects.filter(replaced_at__isnull=True, **_of_customer(run)).annotate(
+        left=_in_its_days("churned_on"), stayed=_in_its_days("renewed_on")
+    )
+    wrong = rows.filter(_differs("churned_on", "left") | _differs("renewed_on", "stayed"))
+    corrected = 0
+    for chunk in _chunks(list(wrong.values_list("pk", flat=True))):
+        with transaction.atomic():
+            # Locked, so that of two runs at once the second finds nothing to do.
+            current = list(wrong.filter(pk__in=chunk).order_by("pk").select_for_update(of=("self",)))
+            Measurement.objects.filter(pk__in=[row.pk for row in current]).update(replaced_at=timezone.now())
+            Measurement.objects.bulk_create([_replacement(row, run) for row in current])
+        corrected += len(current)
+    return corrected
+
+
+def _in_its_days(field: str) -> Case:
+    day = f"customer__{field}"
+    inside = {f"{day}__gt": F("since"), f"{day}__lte": F("until")}
+    return Case(When(**inside, then=F(day)), output_field=DateField())
+
+
+def _differs(field: str, now: str) -> Q:
+    """Null counts as a value of its own."""
+    return (
+        Q(**{f"{field}__isnull": True, f"{now}__isnull": False})
+        | Q(**{f"{field}__isnull": False, f"{now}__isnull": True})
+        | ~Q(**{field: F(now)}) & Q(**{f"{field}__isnull": False, f"{now}__isnull": False})
+    )
+
+
+def _replacement(row: Measurement, run: PipelineRun) -> Measurement:
+    kept = {
+        field.attname: getattr(row, field.attname)
+        for field in Measurement._meta.concrete_fields
+        if field.name not in ("id", "run", "measured_at", "replaced_at")
+    }
+    return Measurement(**kept | {"churned_on": row.left, "renewed_on": row.stayed}, run=run)
+
+
+def _chunks(rows: Sequence) -> Iterator[list]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, _AT_ONCE)):
+        yield chunk
