@@ -43,6 +43,7 @@ _NAVIGATION = (
     ("Portfolio", "journeys_assessment_portfolio", "journeys.view_assessment"),
     ("Runs", "journeys_pipelinerun_changelist", "journeys.view_pipelinerun"),
     ("Report", "journeys_pipelinerun_report_latest", "journeys.view_pipelinerun"),
+    ("Results", "journeys_assignment_results", "journeys.view_pipelinerun"),
     ("Trail", "approvals_auditevent_changelist", "approvals.view_auditevent"),
     ("Execution", "journeys_executionswitch_changelist", "journeys.view_executionswitch"),
 )

@@ -156,6 +156,8 @@ journeys_assessment_risen                         | –   | –   | yes | yes | 
 journeys_assessment_change                        | –   | –   | yes | yes | yes | yes | yes
 journeys_assignment_changelist                    | –   | –   | yes | yes | yes | yes | yes
 journeys_assignment_change                        | –   | –   | yes | yes | yes | yes | yes
+journeys_assignment_results                       | –   | –   | yes | yes | yes | yes | yes
+journeys_assignment_rows                          | –   | –   | yes | yes | yes | yes | yes
 journeys_measurement_changelist                   | –   | –   | yes | yes | yes | yes | yes
 journeys_measurement_change                       | –   | –   | yes | yes | yes | yes | yes
 axes_accessattempt_changelist                     | –   | –   | –   | –   | –   | yes | yes

@@ -28,8 +28,13 @@ TODAY = "today"
 POLICY = "demo"
 # Nothing goes out in the past, so that there is nothing to wait for; and as every password takes a third of a
 # second to check, it takes two people for the biggest accounts only.
-PAST = {"clocks": {"grace_seconds": 0}, "quorum": {"account_value": 300_000.0}}
-PRESENT = {"clocks": {"grace_seconds": 15}}
+# A tenth of the smaller accounts is held out; ten weeks are too short to wait for anything for ninety days.
+MEASURED = {
+    "holdout": {"share": 0.1, "experiment": "demo", "below_account_value": 100_000.0},
+    "outcomes": {"checkpoint_days": [7, 30], "proxy_days": 30, "truth_days": 30},
+}
+PAST = {"clocks": {"grace_seconds": 0}, "quorum": {"account_value": 300_000.0}} | MEASURED
+PRESENT = {"clocks": {"grace_seconds": 15}} | MEASURED
 
 
 class NotHere(Refusal):

@@ -16,11 +16,11 @@ from journeys import pipeline
 from journeys.demo import words
 from journeys.demo.made import Seeded
 from journeys.demo.people import APPROVERS, MANAGERS, logins
-from journeys.demo.portfolio import Portfolio
+from journeys.demo.portfolio import ID_PREFIX, Portfolio
 from journeys.demo.stories import Mood
 from journeys.domain.vocabulary import Channel, InterventionStatus, OutcomeKind
 from journeys.models import Customer, Intervention, PipelineRun
-from journeys.records import InvalidRecord, Record
+from journeys.records import CustomerRecord, InvalidRecord, Record
 from journeys.services import execution, intake, outcomes, wishes
 from journeys.services.policies import in_force
 from journeys.services.proposals import KIND
@@ -47,6 +47,11 @@ _EFFECTS = {
 }
 
 
+# Of those in such a mood, the share that leaves in a week; and of all, the share that renews.
+_LEAVES = {Mood.QUIET: 0.002, Mood.RECOVERED: 0.006, Mood.TROUBLED: 0.03}
+_RENEWS = 0.008
+
+
 class Past:
     """The weeks, one after the other. `users` are the demo's people by name; `made` counts along."""
 
@@ -58,6 +63,7 @@ class Past:
     def live_through(self, as_of: date) -> None:
         """One week: what had happened by that day arrives, and is judged, decided and carried out."""
         self.arrive(until=as_of)
+        self._part_or_stay(as_of)
         if not Customer.objects.exists():  # in a very small portfolio all may have come later
             return
         run = pipeline.run(pipeline.plan_run(policy=in_force(), actor=SEEDER, as_of=as_of))
@@ -83,6 +89,20 @@ class Past:
             self.take(entered)
             self.take([signal for newcomer in newcomers for signal in newcomer.signals])
         self._known_until = until
+
+    def _part_or_stay(self, as_of: date) -> None:
+        """Some customers leave in that week, and some renew. Nobody's fate hangs on what was done for them:
+        the demo plants no effect."""
+        news = []
+        here = Customer.objects.filter(pk__startswith=ID_PREFIX, churned_on__isnull=True).order_by("pk")
+        for customer_id in here.values_list("pk", flat=True):
+            random = self.portfolio.random(customer_id, as_of, "fate")
+            drawn, day = random.random(), as_of - timedelta(days=random.randint(0, 6))
+            if drawn < _LEAVES[self.portfolio.mood(customer_id)]:
+                news.append(CustomerRecord(customer_id=customer_id, churned_on=day, do_not_contact=True))
+            elif drawn > 1 - _RENEWS:
+                news.append(CustomerRecord(customer_id=customer_id, renewed_on=day))
+        self.take(news)
 
     def take(self, records: Sequence[Record]) -> None:
         """Records of one kind, as if they had been received."""

@@ -213,8 +213,8 @@ _ALL = (
         _B, _UP, Unit.SHARE, 0.05, "revenue_preserved_reported",
         label="Revenue preserved, as reported",
         words="What outcomes say was saved, per currency. Nobody has verified it.",
-        numerator="revenue saved, as the outcomes report it",
-        denominator="value of the customers treated in the window, each counted once",
+        numerator="revenue saved, as outcomes report it; not of what went through on record only",
+        denominator="value of the customers for whom something was really done in the window, each once",
         rows="interventions",
     ),
     _kpi(
@@ -222,7 +222,7 @@ _ALL = (
         label="Revenue preserved, as measured",
         words="The measured fall of departures, applied to the customers treated in the window.",
         numerator="value of those treated × the difference to those held out",
-        denominator="value of the customers treated in the window, each counted once",
+        denominator="value of the customers for whom something was really done in the window, each once",
         rows="interventions",
     ),
     _kpi(

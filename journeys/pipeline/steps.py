@@ -22,7 +22,7 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
-from journeys.reports import snapshots
+from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, measuring
 from journeys.services.proposals import Proposal
 
@@ -249,6 +249,38 @@ def outcome_tracking(context: Context, progress: Progress) -> None:
     progress.count(done.count(), done.filter(outcomes__isnull=False).distinct().count())
 
 
+def kpi_calculation(context: Context, progress: Progress) -> None:
+    """The KPIs, effects and lessons of the portfolio. A run on one customer has none, and a dry run has no
+    rows that they could be counted from."""
+    if _is_measured(context):
+        facts = {
+            "customers": context.customers,
+            "received": context.signals_matched + context.signals_orphaned,
+            "orphaned": context.signals_orphaned,
+            "seconds": _seconds_over_customers(context.run),
+        }
+        context.run.results = worth.kpi_results(worth.scope_of(context.run, context.rules), facts)
+    rows = context.run.results.get("kpis", [])
+    progress.count(len(rows), sum(row["value"] is not None for row in rows))
+
+
+def roi_calculation(context: Context, progress: Progress) -> None:
+    if _is_measured(context):
+        scope = worth.scope_of(context.run, context.rules)
+        context.run.results = worth.roi_results(scope, context.run.results)
+    executed = context.run.results.get("roi", {}).get("executed", 0)
+    progress.count(executed, 1 if executed else 0)
+
+
+def _is_measured(context: Context) -> bool:
+    return context.run.scope == PipelineRun.Scope.PORTFOLIO and not context.dry_run
+
+
+def _seconds_over_customers(run: PipelineRun) -> float:
+    names = {step.name for step in RANGE_STEPS}
+    return sum(row["seconds"] or 0.0 for row in run.steps if row["name"] in names)
+
+
 def summary_generation(context: Context, progress: Progress) -> None:
     context.run.counts = {
         "customers": context.customers,
@@ -280,16 +312,16 @@ def report_generation(context: Context, progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of the plan. A step without a function is not built yet. One that looks at everything is left
-    out where a run was for a few marked customers; either is recorded as skipped."""
+    """A row of the plan. One that looks at everything is left out, and recorded as skipped, where a run was
+    for a few marked customers."""
 
     name: str
-    function: Callable | None
+    function: Callable
     depends_on: tuple[str, ...] = ()
     when_marked: bool = True
 
     def is_due(self, scope: str) -> bool:
-        return self.function is not None and (self.when_marked or scope != PipelineRun.Scope.MARKED)
+        return self.when_marked or scope != PipelineRun.Scope.MARKED
 
 
 RANGE_STEPS = (
@@ -302,8 +334,8 @@ RANGE_STEPS = (
 )
 RUN_STEPS = (
     Step("outcome_tracking", outcome_tracking, ("human_escalation",), when_marked=False),
-    Step("kpi_calculation", None, ("outcome_tracking",)),
-    Step("roi_calculation", None, ("outcome_tracking", "kpi_calculation")),
+    Step("kpi_calculation", kpi_calculation, ("outcome_tracking",), when_marked=False),
+    Step("roi_calculation", roi_calculation, ("outcome_tracking", "kpi_calculation"), when_marked=False),
     Step("summary_generation", summary_generation, ("human_escalation", "outcome_tracking")),
     Step("report_generation", report_generation, ("summary_generation",), when_marked=False),
 )

@@ -1,10 +1,10 @@
 """What a run found and what came of it: rows -> figures -> a dict, then Markdown or HTML. Reads only."""
 
 from journeys.reports.figures import collect
-from journeys.reports.rendering import render_html, render_markdown
+from journeys.reports.rendering import render_html, render_json, render_markdown
 from journeys.reports.wording import gaps, takeaways
 
-__all__ = ["build", "render_html", "render_markdown"]
+__all__ = ["build", "render_html", "render_json", "render_markdown"]
 
 
 def build(run) -> dict:

@@ -36,7 +36,7 @@ from journeys.models import Assessment, Finding, Intervention, PipelineRun, Sign
 from journeys.reports.outcomes import outcome_figures
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
-VERSION = 1
+VERSION = 2
 TOP = 20
 EXAMPLES = 3
 FIRST_REASONS = 3
@@ -75,6 +75,7 @@ def collect(run: PipelineRun) -> dict:
         "reviewed": _reviewed(run),
         "executed": _executed(done_by, now),
         "outcomes": outcome_figures(done_by, as_of=run.as_of),
+        "worth": run.results,
         "findings": _findings(run),
     }
 

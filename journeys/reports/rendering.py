@@ -1,5 +1,6 @@
 """A report as Markdown, or as HTML for screen and paper. Everything that was written outside is escaped."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,12 @@ def render_html(report: dict, *, standalone: bool = True) -> SafeString:
 @cache
 def _style() -> SafeString:
     return mark_safe(_STYLESHEET.read_text(encoding="utf-8"))  # noqa: S308 (our own file, no text of a user)
+
+
+def render_json(report: dict) -> str:
+    """The report as it is stored. Each KPI is {"name", "tier", "value", "numerator", "denominator", "target",
+    "status", "window", ...} under "worth"."""
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def render_markdown(report: dict) -> str:

@@ -24,6 +24,7 @@ from journeys.reports.wording import (
     warning,
     why_a_person,
 )
+from journeys.reports.worth import sections as worth
 
 
 def lay_out(report: dict) -> Page:
@@ -386,6 +387,10 @@ SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
     ("decided", "What was decided", _decided),
     ("executed", "What was carried out", _executed),
     ("outcomes", "What came of it", _outcomes),
+    ("effect", "What it caused", worth.effect),
+    ("kpis", "How it stands against its targets", worth.kpis),
+    ("roi", "What it cost, and what it returned", worth.roi),
+    ("under-review", "What is under review", worth.under_review),
     ("findings", "What does not fit in the data", _findings),
     ("not-known", "What this report does not know", _not_known),
 )

@@ -4,6 +4,7 @@ import unicodedata
 from datetime import date, datetime
 from decimal import Decimal
 
+from journeys.domain.kpis import KPIS
 from journeys.domain.vocabulary import label, phrase
 
 NOT_KNOWN = "not known"
@@ -167,11 +168,7 @@ def _result_takeaway(outcomes: dict) -> str:
 def gaps(report: dict) -> list[str]:
     """What this report does not know."""
     outcomes, portfolio = report["outcomes"], report["portfolio"]
-    unknown = [
-        "Whether any of it was caused by what was done: nobody was held out to compare with, so an effect "
-        "is not measured.",
-        "KPIs against targets, costs and return on investment: they are not measured yet.",
-    ]
+    unknown = _gaps_of_worth(report["worth"])
     measured = {
         "the share resolved": outcomes["resolved"],
         "days to resolve": outcomes["days_to_resolve"],
@@ -202,6 +199,28 @@ def gaps(report: dict) -> list[str]:
         unknown.append("How many customers the run looked at.")
     elif missed := portfolio["customers"] - portfolio["assessed"]:
         unknown.append(f"The risk of {count(missed, 'customer')} without an open journey state.")
+    return unknown
+
+
+def _gaps_of_worth(worth: dict) -> list[str]:
+    if not worth:
+        return ["Effects, KPIs and the return on investment: they are measured over the portfolio only."]
+    unknown = []
+    if not worth["effects"]:
+        unknown.append(
+            "Whether any of it was caused by what was done: nobody was held out to compare with, so an "
+            "effect "
+            "is not measured."
+        )
+    elif not any(row["final"] for row in worth["effects"]):
+        unknown.append("Whether what is done helps: no experiment has reached its size yet.")
+    if not worth["departures_known"]:
+        unknown.append("Whether customers really left: nobody is on record as having left.")
+    without = [KPIS[row["name"]].label for row in worth["kpis"] if row["value"] is None]
+    if without:
+        unknown.append(f"KPIs without a figure: {', '.join(without)}.")
+    if worth["roi"]["measured"]["value"] is None:
+        unknown.append("The return on investment, as measured: only a comparison could say it.")
     return unknown
 
 

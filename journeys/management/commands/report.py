@@ -6,6 +6,11 @@ from journeys import reports
 from journeys.models import PipelineRun
 
 BAD_INPUT = 2
+_RENDERERS = {
+    "md": reports.render_markdown,
+    "html": reports.render_html,
+    "json": reports.render_json,
+}
 
 
 class Command(BaseCommand):
@@ -18,13 +23,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--run", metavar="ID", type=int, help="default: the latest run that succeeded, whatever its scope"
         )
-        parser.add_argument("--format", choices=("md", "html"), default="md", help="default: md")
+        parser.add_argument("--format", choices=("md", "html", "json"), default="md", help="default: md")
         parser.add_argument("--out", metavar="FILE", type=Path, help="write to this file instead")
 
     def handle(self, **options):
         report = _stored(options["run"])
-        render = reports.render_html if options["format"] == "html" else reports.render_markdown
-        text = render(report)
+        text = _RENDERERS[options["format"]](report)
         if options["out"] is None:
             self.stdout.write(text, ending="")
             return

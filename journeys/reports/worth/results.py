@@ -1,0 +1,189 @@
+"""Every KPI of a run with what it is made of, how it stands, and how it has moved."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from math import fsum
+from typing import NamedTuple
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
+from journeys.domain.vocabulary import Tier
+from journeys.models import Assessment, Customer, PipelineRun
+from journeys.reports.outcomes import outcome_figures
+from journeys.reports.worth.effects import effects
+from journeys.reports.worth.learning import learn
+from journeys.reports.worth.returns import returns, value_treated
+from journeys.reports.worth.rows import ROWS
+from journeys.reports.worth.scope import Scope
+
+_TREND_DAYS = 30
+_DUE = ("segment", "account_value", "tenure_months", "owner", "email", "renewal_date")
+
+
+class Figure(NamedTuple):
+    """A numerator and a denominator; nothing is known of nothing. `currency` where they are money."""
+
+    numerator: float | None
+    denominator: float
+    currency: str = ""
+
+    @property
+    def value(self) -> float | None:
+        if not self.denominator or self.numerator is None:
+            return None
+        return self.numerator / self.denominator
+
+
+def kpi_results(scope: Scope, facts: Mapping) -> dict:
+    """What the step KPI stores. `facts` are what the run itself has counted: customers, received and orphaned
+    signals, and the seconds of its steps over customers. What rests on costs comes with the return."""
+    figures = {
+        "data_completeness": [_completeness()],
+        "orphaned_share": [Figure(facts["orphaned"], facts["received"])],
+        "evaluation_seconds_per_1000": [Figure(facts["seconds"], facts["customers"] / 1000)],
+        "revenue_at_risk_share": _at_risk(scope),
+        "revenue_preserved_reported": _preserved_reported(scope),
+    } | {name: [counted(scope, name)] for name in ROWS}
+    return {
+        "window": {
+            "from": (scope.since + timedelta(days=1)).isoformat(),
+            "until": scope.until.isoformat(),
+            "days": scope.days,
+        },
+        "kpis": _told(scope, figures),
+        "departures_known": scope.departures_known,
+        "effects": effects(scope),
+        "learning": learn(scope),
+    }
+
+
+def roi_results(scope: Scope, results: dict) -> dict:
+    """What the step ROI stores: the results with the return, the KPIs that rest on it, and the headlines."""
+    money = returns(scope, results["effects"])
+    cost = (money["costs"] or {}).get("total")
+    figures = {
+        "revenue_preserved_measured": [_preserved_measured(money)],
+        "cost_per_case": [Figure(cost, money["executed"], money["currency"])],
+        "roi_reported": [_return(money["reported"]["value"], cost, money["currency"])],
+        "roi_measured": [_return(money["measured"]["value"], cost, money["currency"])],
+    }
+    order = list(KPIS)
+    rows = sorted([*results["kpis"], *_told(scope, figures)], key=lambda row: order.index(row["name"]))
+    headlines = {tier.value: headline_of(rows, tier).value for tier in KpiTier}
+    return results | {"kpis": rows, "headlines": headlines, "roi": money}
+
+
+def latest_run() -> PipelineRun | None:
+    """The last run over the portfolio that says what it was worth."""
+    runs = PipelineRun.objects.filter(
+        scope=PipelineRun.Scope.PORTFOLIO, status=PipelineRun.Status.SUCCEEDED
+    ).exclude(results={})
+    return runs.select_related("policy").defer("report").order_by("-pk").first()
+
+
+def headline_of(rows: Iterable[dict], tier: KpiTier) -> KpiStatus:
+    """The worst of those that have a target."""
+    return headline(
+        KpiStatus(row["status"]) for row in rows if row["tier"] == tier and row["target"] is not None
+    )
+
+
+def counted(scope: Scope, name: str) -> Figure:
+    """The sum of its rows, exactly, whatever their order."""
+    number = 0
+
+    def parts():
+        nonlocal number
+        for row in ROWS[name](scope):
+            number += 1
+            yield row.part
+
+    total = fsum(parts())
+    return Figure(total if number else None, number)
+
+
+def _completeness() -> Figure:
+    present = {
+        "segment": ~Q(segment=""),
+        "account_value": Q(account_value__isnull=False),
+        "tenure_months": Q(tenure_months__isnull=False),
+        "owner": ~Q(owner=""),
+        "email": ~Q(email=""),
+        "renewal_date": Q(renewal_date__isnull=False),
+    }
+    counts = Customer.objects.aggregate(
+        customers=Count("pk"), **{f"with_{name}": Count("pk", filter=present[name]) for name in _DUE}
+    )
+    customers = counts.pop("customers")
+    return Figure(sum(counts.values()), customers * len(_DUE))
+
+
+def _at_risk(scope: Scope) -> list[Figure]:
+    """The amounts of each currency, each customer once: a run assesses nobody twice."""
+    rated = Assessment.objects.filter(run=scope.run, customer__account_value__isnull=False)
+    of_all, of_those = _values(rated), _values(rated.filter(risk_tier__in=[Tier.HIGH, Tier.MEDIUM]))
+    return [Figure(of_those.get(currency, 0.0), total, currency) for currency, total in of_all.items()]
+
+
+def _values(rated: QuerySet) -> dict[str, float]:
+    totals = rated.order_by().values_list("customer__currency").annotate(total=Sum("customer__account_value"))
+    return {currency: round(float(total), 2) for currency, total in totals.order_by("customer__currency")}
+
+
+def _preserved_reported(scope: Scope) -> list[Figure]:
+    saved = outcome_figures(scope.really_done, as_of=scope.until)["revenue_saved"]
+    stated = {row["currency"]: float(row["value"]) for row in saved if row["value"] is not None}
+    treated = value_treated(scope)
+    return [Figure(stated.get(currency), total, currency) for currency, total in treated]
+
+
+def _preserved_measured(money: dict) -> Figure:
+    measured = money["measured"]
+    return Figure(measured["value"], measured["account_value"] or 0, money["currency"])
+
+
+def _return(value: float | None, cost: float | None, currency: str) -> Figure:
+    return Figure(None if value is None or cost is None else value - cost, cost or 0, currency)
+
+
+def _told(scope: Scope, figures: Mapping[str, list[Figure]]) -> list[dict]:
+    last, month = _before(scope)
+    window = {"from": (scope.since + timedelta(days=1)).isoformat(), "until": scope.until.isoformat()}
+    return [
+        _row(KPIS[name], figure, scope.rules.kpis.targets.get(name))
+        | {"last_run": last.get((name, figure.currency)), "month_ago": month.get((name, figure.currency))}
+        | {"window": window}
+        for name, of_currencies in figures.items()
+        for figure in of_currencies or [Figure(None, 0)]
+    ]
+
+
+def _row(kpi: Kpi, figure: Figure, target: float | None) -> dict:
+    return {
+        "name": kpi.name,
+        "tier": kpi.tier.value,
+        "value": figure.value,
+        "numerator": None if figure.value is None else figure.numerator,
+        "denominator": figure.denominator,
+        "currency": figure.currency,
+        "target": target,
+        "direction": kpi.direction.value,
+        "status": status_of(figure.value, target, kpi.direction).value,
+    }
+
+
+def _before(scope: Scope) -> tuple[dict, dict]:
+    """By KPI and currency: the value in the run before, and in the last one at least 30 days before."""
+    runs = PipelineRun.objects.filter(
+        scope=PipelineRun.Scope.PORTFOLIO, status=PipelineRun.Status.SUCCEEDED
+    ).exclude(pk=scope.run.pk)
+    return tuple(
+        _values_in(runs.filter(as_of__lte=until).order_by("-as_of", "-pk").only("results").first())
+        for until in (scope.until, scope.until - timedelta(days=_TREND_DAYS))
+    )
+
+
+def _values_in(run: PipelineRun | None) -> dict[tuple[str, str], float | None]:
+    rows = run.results.get("kpis", []) if run else []
+    return {(row["name"], row["currency"]): row["value"] for row in rows}

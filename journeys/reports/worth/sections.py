@@ -1,0 +1,204 @@
+"""The part of a report that says what it was worth, as blocks of plain text."""
+
+from journeys.domain.kpis import KPIS, KpiTier
+from journeys.domain.vocabulary import label
+from journeys.reports.layout import Cell, Items, Paragraph, Table, Tile, Tiles
+from journeys.reports.wording import count, day
+from journeys.reports.worth.wording import (
+    ASSUMPTIONS,
+    amount,
+    assumption,
+    interval,
+    made_of,
+    percent,
+    roi_sentences,
+    score_row,
+    share_of,
+    target,
+    trend,
+    verdict_sentence,
+    written,
+)
+
+_TONES = {"critical": "high", "at_risk": "medium"}
+_NONE = "They are figures of the portfolio: a run on one customer has none."
+
+
+def effect(report: dict) -> list:
+    worth = report["worth"]
+    if not worth:
+        return [Paragraph(_NONE)]
+    if not worth["effects"]:
+        return [
+            Paragraph(
+                "Not known: nobody was held out, so there is nobody to compare with. What outcomes report "
+                "may "
+                "have happened anyway."
+            )
+        ]
+    return [block for row in worth["effects"] for block in _experiment(row, worth)]
+
+
+def _experiment(row: dict, worth: dict) -> list:
+    entered = row["entered"]
+    lead = (
+        f"Experiment “{row['experiment']}”, since {day(row['from'])}: {entered['treated']:,} treated, "
+        f"{entered['held_out']:,} held out. Of these {row['reached']['treated']:,} and "
+        f"{row['reached']['held_out']:,} were really contacted; each counts in the arm they were drawn into."
+    )
+    rows = (
+        _compared(f"Left within {row['days']} days (what happened)", row["left"]),
+        _compared(f"Renewed within {row['days']} days (what happened)", row["renewed"]),
+        (
+            Cell("Fall of the churn score (our own opinion)"),
+            *(Cell(text) for text in score_row(row["churn_fall"])),
+        ),
+    )
+    groups = tuple(_compared(label(group["key"]), group) for group in [*row["by_segment"], *row["by_action"]])
+    columns = ("Measure", "Treated", "Held out", "Difference, 95 % interval")
+    blocks = [
+        Paragraph(lead),
+        Paragraph(verdict_sentence(row, departures_known=worth["departures_known"])),
+        Table(columns, rows),
+    ]
+    if groups:
+        blocks.append(
+            Paragraph(
+                "By segment and action, who left; without a verdict, and with an interval only where both "
+                "arms "
+                "have at least 30:"
+            )
+        )
+        blocks.append(Table(("Group", *columns[1:]), groups))
+    return blocks
+
+
+def _compared(title: str, measure: dict) -> tuple[Cell, ...]:
+    return (
+        Cell(title),
+        Cell(share_of(measure["treated"])),
+        Cell(share_of(measure["held_out"])),
+        Cell(interval(measure["difference"])),
+    )
+
+
+def kpis(report: dict) -> list:
+    worth = report["worth"]
+    if not worth:
+        return [Paragraph(_NONE)]
+    window = worth["window"]
+    blocks: list = [
+        Paragraph(f"From {day(window['from'])} to {day(window['until'])}, {window['days']} days.")
+    ]
+    for tier in KpiTier:
+        blocks.append(
+            Paragraph(f"{label(tier)}: {label(worth['headlines'][tier]).lower()}, as its worst part is.")
+        )
+        blocks.append(
+            Table(
+                ("KPI", "Value", "Made of", "Target", "Status", "Moved"),
+                tuple(_kpi(row) for row in worth["kpis"] if row["tier"] == tier),
+                frozenset({"Value"}),
+            )
+        )
+    return blocks
+
+
+def _kpi(row: dict) -> tuple[Cell, ...]:
+    kpi = KPIS[row["name"]]
+    moved = "; ".join(f"{text} since {since}" for since, text, _ in trend(row))
+    title = f"{kpi.label}, {row['currency']}" if row["currency"] else kpi.label
+    return (
+        Cell(title, kpi.words),
+        Cell(written(row)),
+        Cell(made_of(row)),
+        Cell(target(row)),
+        Cell(label(row["status"]), tone=_TONES.get(row["status"], "")),
+        Cell(moved or "–"),
+    )
+
+
+def roi(report: dict) -> list:
+    worth = report["worth"]
+    if not worth:
+        return [Paragraph(_NONE)]
+    money = worth["roi"]
+    if not money["executed"]:
+        return [Paragraph("Nothing was executed in the window: cost, value and return are not known.")]
+    currency, costs = money["currency"], money["costs"]
+    tiles = Tiles(
+        (
+            Tile("Executed", f"{money['executed']:,}", f"{money['sent']:,} really sent"),
+            Tile(
+                "Cost",
+                amount(costs["total"], currency),
+                f"review {amount(costs['review'], currency)}, channel {amount(costs['channel'], currency)}, "
+                f"infrastructure {amount(costs['infrastructure'], currency)}",
+            ),
+            Tile(
+                "Value, as reported",
+                amount(money["reported"]["value"], currency),
+                f"return {percent(money['reported']['roi'], 0)}",
+                count(money["reported"]["outcomes"], "outcome"),
+            ),
+            Tile(
+                "Value, as measured",
+                amount(money["measured"]["value"], currency),
+                f"return {percent(money['measured']['roi'], 0)}",
+                "never added to the other",
+            ),
+        )
+    )
+    rows = tuple(
+        (
+            Cell(ASSUMPTIONS[row["assumption"]]),
+            Cell(assumption(row["assumption"], row["value"], currency)),
+            *(
+                Cell(percent(row[f"{value}_{factor}"], 0))
+                for value in ("reported", "measured")
+                for factor in ("half", "double")
+            ),
+        )
+        for row in money["sensitivity"]
+    )
+    columns = ("Assumption", "Is", "Reported, at half", "at double", "Measured, at half", "at double ")
+    return [
+        tiles,
+        Items(tuple(roi_sentences(money))) if roi_sentences(money) else None,
+        Paragraph(
+            "The return rests on these assumptions of the policy; with each alone at half and at double:"
+        ),
+        Table(columns, rows, frozenset(columns[2:])),
+    ]
+
+
+def under_review(report: dict) -> list:
+    worth = report["worth"]
+    if not worth:
+        return [Paragraph(_NONE)]
+    learnt = worth["learning"]
+    failing = tuple(
+        (
+            Cell(label(row["action"]), row["segment"] or "segment not known"),
+            Cell(f"{row['runs']:,}"),
+            Cell(f"{row['success'][0]:,} of {row['success'][1]:,}"),
+        )
+        for row in learnt["playbooks"]
+        if row["under_review"]
+    )
+    suggested = tuple(f"{row['field']}{_to(row)}: {row['evidence']}" for row in learnt["suggestions"])
+    blocks: list = [
+        Table(("Playbook", "Runs", "Success"), failing, frozenset({"Runs", "Success"}))
+        if failing
+        else Paragraph("No playbook is under review.")
+    ]
+    if suggested:
+        blocks += [
+            Paragraph("What the figures suggest. Nothing changes by itself: a policy takes two people."),
+            Items(suggested),
+        ]
+    return blocks
+
+
+def _to(row: dict) -> str:
+    return "" if row["suggested"] is None else f", from {row['now']} to {row['suggested']}"

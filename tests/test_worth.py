@@ -1,0 +1,636 @@
+"""What a run stores of what it was worth: every figure against an independent count of the rows."""
+
+import json
+from collections import Counter, defaultdict
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from approvals.models import ApprovalRequest, Decision
+from approvals.services.viewing import note_viewed
+from journeys import demo, reports
+from journeys.domain.effect import Share, difference_of_shares
+from journeys.domain.kpis import KPIS
+from journeys.domain.policy import load
+from journeys.models import (
+    Assessment,
+    Assignment,
+    Customer,
+    Execution,
+    Intervention,
+    Measurement,
+    Outcome,
+    PipelineRun,
+    Signal,
+)
+from journeys.reports import worth
+from journeys.services.measuring import measure_due
+from journeys.services.policies import in_force
+from tests import acting
+from tests.runs import SAMPLE_DAY, run_pipeline
+from tests.test_measuring import assigned
+from tests.test_reports import (
+    a_customer,
+    an_assessment,
+    an_execution,
+    an_intervention,
+    an_outcome,
+    run_row,
+)
+
+pytestmark = pytest.mark.django_db
+
+AS_OF = date(2025, 1, 20)
+FACTS = {"customers": 0, "received": 0, "orphaned": 0, "seconds": 0.0}
+
+
+def results_of(run: PipelineRun, rules=None, **facts) -> dict:
+    scope = worth.scope_of(run, rules or run.policy.rules)
+    return worth.roi_results(scope, worth.kpi_results(scope, FACTS | facts))
+
+
+def kpi(results: dict, name: str, currency: str | None = None) -> dict:
+    (row,) = [row for row in results["kpis"] if row["name"] == name and currency in (None, row["currency"])]
+    return row
+
+
+def parts(row: dict) -> tuple:
+    return row["value"], row["numerator"], row["denominator"]
+
+
+def days(number: int) -> timedelta:
+    return timedelta(days=number)
+
+
+# The published figures
+
+
+def test_the_sample_with_its_history_gives_the_published_figures(db):
+    call_command("loaddata", "sample", "sample_history", verbosity=0)
+    run = run_pipeline(AS_OF)
+    assert parts(kpi(run.results, "resolved_share")) == (2 / 6, 2, 6)
+    assert parts(kpi(run.results, "time_to_resolution_days")) == (4.25, 17, 4)
+    assert kpi(run.results, "revenue_preserved_reported")["numerator"] == 4800
+    assert parts(kpi(run.results, "orphaned_share")) == (1 / 12, 1, 12)
+    window = kpi(run.results, "resolved_share")["window"]
+    assert window == {"from": "2024-12-22", "until": "2025-01-20"}
+    assert run.report["worth"] == run.results
+
+
+def test_the_steps_kpi_and_roi_do_their_work_and_say_what_they_counted(sample_run):
+    steps = {step["name"]: step for step in sample_run.steps}
+    assert steps["kpi_calculation"]["status"] == steps["roi_calculation"]["status"] == "done"
+    assert steps["kpi_calculation"]["in"] > steps["kpi_calculation"]["out"] > 0
+    stored = PipelineRun.objects.get(pk=sample_run.pk).results
+    assert stored == sample_run.results == json.loads(json.dumps(stored, allow_nan=False))
+    assert [row["name"] for row in stored["kpis"]] == list(KPIS)
+    for row in stored["kpis"]:
+        assert {"name", "tier", "value", "numerator", "denominator", "target", "status", "window"} <= set(row)
+
+
+def test_a_run_on_one_customer_has_no_figures_of_the_portfolio(sample_run):
+    run = run_pipeline(customer_id="C001")
+    assert run.results == {}
+    assert "a run on one customer has none" in reports.render_markdown(run.report)
+
+
+# Against independent counts, on a demo that was lived through by the services
+
+
+@pytest.fixture
+def lived(settings):
+    """Some weeks of a small portfolio, and a run today; a third of what was executed really went out."""
+    settings.DEBUG = True
+    demo.seed(customers=70, seed=5, weeks=7, on_progress=lambda text: None)
+    live = list(Intervention.objects.filter(status="executed").order_by("pk").values_list("pk", flat=True))
+    Execution.objects.filter(intervention__in=live[::3]).update(mode="live")
+    gone = Customer.objects.filter(interventions__status="rejected").order_by("pk").distinct()[:2]
+    for customer in gone:
+        first = customer.interventions.filter(status="rejected").earliest("as_of")
+        Customer.objects.filter(pk=customer.pk).update(churned_on=first.as_of + days(5))
+    return run_pipeline(timezone.now().date())
+
+
+def independently(run: PipelineRun) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each KPI that is counted from rows, by plain loops over all rows."""
+    rules = run.policy.rules
+    until, since = run.as_of, run.as_of - days(rules.kpis.window_days)
+    everything = list(Intervention.objects.select_related("customer"))
+    in_window = [row for row in everything if since < row.as_of <= until]
+    proposed = [row for row in in_window if row.origin != "imported"]
+    done = [row for row in in_window if row.status in ("executed", "recorded", "imported")]
+    asked = {row.subject_key: row for row in ApprovalRequest.objects.filter(kind="intervention")}
+    ended = {row.request_id: row for row in Decision.objects.filter(ends=True)}
+    by_people = [
+        (asked[row.pk], ended[asked[row.pk].pk])
+        for row in proposed
+        if row.pk in asked and getattr(ended.get(asked[row.pk].pk), "authority", "") == "person"
+    ]
+    outcomes = {}
+    for row in Outcome.objects.order_by("measured_at", "recorded_at"):
+        if row.measured_at <= until:
+            outcomes[row.intervention_id] = row
+    machine = [row for row in proposed if row.origin == "machine"]
+    waited = []
+    for row in machine:
+        received = Signal.objects.filter(pk__in=row.triggered_by_signals, received_at__lte=row.generated_at)
+        if received:
+            latest = max(signal.received_at for signal in received)
+            waited.append((row.generated_at - latest).total_seconds() / 3600)
+    first_window = [
+        row
+        for row in everything
+        if row.status in ("executed", "recorded", "imported")
+        and since - days(30) < row.as_of <= until - days(30)
+    ]
+
+    def repeated(row) -> bool:
+        later = [
+            other
+            for other in everything
+            if other.customer_id == row.customer_id
+            and other.status in ("executed", "recorded", "imported")
+            and (other.as_of, other.pk) > (row.as_of, row.pk)
+        ]
+        return any(other.as_of <= row.as_of + days(30) for other in later)
+
+    tickets = defaultdict(list)
+    for signal in Signal.objects.filter(signal_type__in=["support_ticket_spike", "repeat_support_tickets"]):
+        if signal.detected_at.date() >= since - days(90):
+            tickets[signal.customer_id].append(signal.detected_at.date())
+    truth = rules.outcomes.truth_days
+    rejected = [
+        row
+        for row in everything
+        if row.status == "rejected" and since - days(truth) < row.as_of <= until - days(truth)
+    ]
+    stayed = [
+        row
+        for row in rejected
+        if not (row.customer.churned_on and row.as_of < row.customer.churned_on <= row.as_of + days(truth))
+    ]
+    measured = [
+        row
+        for row in Measurement.objects.select_related("assignment")
+        if row.checkpoint_days == rules.outcomes.proxy_days
+        and since < row.until <= until
+        and row.replaced_at is None
+    ]
+    recovering = [
+        row
+        for row in measured
+        if row.intervention_id and row.health_before in ("at_risk", "critical") and row.health_after
+    ]
+
+    def falls(arm: str) -> list[float]:
+        return [
+            row.churn_before - row.churn_after
+            for row in measured
+            if row.assignment
+            and row.assignment.arm == arm
+            and None not in (row.churn_before, row.churn_after)
+        ]
+
+    due = ("segment", "account_value", "tenure_months", "owner", "email", "renewal_date")
+    customers = list(Customer.objects.all())
+    with_days = [outcomes[row.pk].resolution_time_days for row in done if row.pk in outcomes]
+    with_days = [number for number in with_days if number is not None]
+    expired = [row for row in proposed if row.pk in asked and asked[row.pk].status == "expired"]
+    undecided = [row for row in expired if asked[row.pk].pk not in ended]
+    decided = [row for row in proposed if row.pk in asked and asked[row.pk].pk in ended]
+    return {
+        "data_completeness": (
+            sum(getattr(row, name) not in (None, "") for row in customers for name in due),
+            len(customers) * 6,
+        ),
+        "signal_to_queue_hours": (sum(waited), len(waited)),
+        "escalation_share": (sum(row.requires_human_approval for row in machine), len(machine)),
+        "override_share": (
+            sum(end.verdict == "rejected" or bool(request.editors) for request, end in by_people),
+            len(by_people),
+        ),
+        "expired_share": (len(undecided), len(undecided) + len(decided)),
+        "time_to_decide_hours": (
+            sum((end.decided_at - request.requested_at).total_seconds() / 3600 for request, end in by_people),
+            len(by_people),
+        ),
+        "time_to_resolution_days": (sum(with_days), len(with_days)),
+        "resolved_share": (
+            sum(outcomes[row.pk].outcome == "resolved" for row in done if row.pk in outcomes),
+            sum(row.pk in outcomes for row in done),
+        ),
+        "repeat_share": (sum(map(repeated, first_window)), len(first_window)),
+        "proactive_share": (
+            sum(not any(day <= row.as_of for day in tickets[row.customer_id]) for row in done),
+            len(done),
+        ),
+        "stage_recovery_share": (sum(row.health_after == "healthy" for row in recovering), len(recovering)),
+        "rejections_right_share": (len(stayed), len(rejected)),
+        "churn_risk_fall_treated": (sum(falls("treated")), len(falls("treated"))),
+        "churn_risk_fall_held_out": (sum(falls("held_out")), len(falls("held_out"))),
+    }
+
+
+def test_every_figure_of_a_run_is_that_of_an_independent_count(lived):
+    results = lived.results
+    for name, (numerator, denominator) in independently(lived).items():
+        row = kpi(results, name)
+        assert row["denominator"] == denominator, name
+        assert (row["numerator"] or 0) == pytest.approx(numerator), name
+        assert denominator == 0 or row["value"] == pytest.approx(numerator / denominator), name
+    # The demo is worth comparing with only where something was counted.
+    counted = [name for name, (_, denominator) in independently(lived).items() if denominator]
+    assert len(counted) >= 12
+
+
+def test_the_value_at_risk_counts_each_customer_once_and_no_currency_with_another(lived):
+    for currency in ("USD", "EUR"):
+        rated = Assessment.objects.filter(run=lived, customer__currency=currency).select_related("customer")
+        values = {row.customer_id: row.customer.account_value for row in rated}
+        risky = {row.customer_id for row in rated if row.risk_tier in ("high", "medium")}
+        row = kpi(lived.results, "revenue_at_risk_share", currency)
+        known = {key: value for key, value in values.items() if value is not None}
+        assert Decimal(str(row["denominator"])) == sum(known.values())
+        assert Decimal(str(row["numerator"])) == sum(value for key, value in known.items() if key in risky)
+
+
+def test_cost_and_reported_value_are_of_the_same_executed_interventions(lived):
+    money, rules = lived.results["roi"], lived.policy.rules.roi
+    executed = {}
+    for row in Intervention.objects.filter(status="executed").select_related("execution", "customer"):
+        day = row.as_of + (row.ended_at - row.generated_at)
+        if lived.as_of - days(30) < day <= lived.as_of:
+            executed[row.pk] = row
+    live = {key: row for key, row in executed.items() if row.execution.mode == "live"}
+    reviews = Decision.objects.filter(authority="person", request__subject_key__in=executed).count()
+    sends = sum(rules.channel_cost[row.channel] for row in live.values())
+    assert (money["executed"], money["sent"]) == (len(executed), len(live))
+    assert money["record_only"] == len(executed) - len(live)
+    # Nobody opened anything in the demo's past: each review counts with the whole cap.
+    assert (money["reviews"], money["reviews_unseen"]) == (reviews, reviews)
+    assert money["costs"]["total"] == pytest.approx(reviews * 30 + sends + rules.infrastructure_per_month)
+    saved = Counter()
+    for row in Outcome.objects.filter(intervention__in=executed, estimated_revenue_saved__isnull=False):
+        sent = row.intervention_id in live
+        saved[executed[row.intervention_id].customer.currency, sent] += row.estimated_revenue_saved
+    assert money["reported"]["value"] == float(saved["USD", True])
+    assert {(row["currency"], row["sent"]): row["value"] for row in money["left_out"]} == {
+        key: float(value) for key, value in saved.items() if key != ("USD", True)
+    }
+    cost = money["costs"]["total"]
+    assert money["reported"]["roi"] == pytest.approx((money["reported"]["value"] - cost) / cost)
+    assert kpi(lived.results, "cost_per_case")["value"] == pytest.approx(cost / len(executed))
+
+
+def test_the_rows_behind_a_figure_add_up_to_it(lived):
+    scope = worth.scope_of(lived, lived.policy.rules)
+    for name, rows in worth.ROWS.items():
+        listed = list(rows(scope))
+        row = kpi(lived.results, name)
+        assert (len(listed), sum(one.part for one in listed)) == (
+            row["denominator"],
+            pytest.approx(row["numerator"] or 0),
+        ), name
+
+
+def test_the_effect_is_that_of_an_independent_count_over_the_arms(lived):
+    (found,) = lived.results["effects"]
+    truth = lived.policy.rules.outcomes.truth_days
+    arms = {arm: [0, 0] for arm in ("treated", "held_out")}
+    for row in Assignment.objects.select_related("customer"):
+        last = row.assigned_on + days(truth)
+        if last <= lived.as_of:
+            left = row.customer.churned_on
+            arms[row.arm][0] += bool(left and row.assigned_on < left <= last)
+            arms[row.arm][1] += 1
+    for arm, (count, of) in arms.items():
+        assert (found["left"][arm]["count"], found["left"][arm]["of"]) == (count, of)
+    assert found["entered"] == dict(Counter(Assignment.objects.values_list("arm", flat=True)))
+    expected = difference_of_shares(Share(*arms["treated"]), Share(*arms["held_out"]))
+    assert found["left"]["difference"]["low"] == pytest.approx(expected.low, abs=1e-6)
+    assert (found["verdict"], found["final"]) == ("collecting", False)
+
+
+def test_overrides_and_playbooks_are_those_of_independent_counts(lived):
+    learnt = lived.results["learning"]
+    decided, overruled = Counter(), Counter()
+    for end in Decision.objects.filter(ends=True, authority="person").select_related("request"):
+        if end.request.kind == "intervention":
+            decided[end.request.action] += 1
+            overruled[end.request.action] += end.verdict == "rejected" or bool(end.request.editors)
+    by_action = {row["key"]: row for row in learnt["overrides"] if row["by"] == "action"}
+    assert {key: row["decided"] for key, row in by_action.items()} == decided
+    assert {key: row["overruled"] for key, row in by_action.items()} == {
+        key: overruled[key] for key in decided
+    }
+    runs, success = Counter(), defaultdict(lambda: [0, 0])
+    for row in Intervention.objects.filter(status__in=["executed", "recorded", "imported"]):
+        key = row.recommended_action, row.customer.segment
+        runs[key] += 1
+        last = row.outcomes.order_by("measured_at", "recorded_at").last()
+        if last:
+            success[key][0] += last.outcome in ("resolved", "improved_engagement")
+            success[key][1] += 1
+    assert {(row["action"], row["segment"]): row["runs"] for row in learnt["playbooks"]} == runs
+    assert {(row["action"], row["segment"]): row["success"] for row in learnt["playbooks"]} == {
+        key: success[key] for key in runs
+    }
+
+
+def test_calibration_counts_who_left_after_the_score_by_band(lived):
+    learnt = lived.results["learning"]["calibration"]
+    then = PipelineRun.objects.filter(as_of=date.fromisoformat(learnt["of"]), scope="portfolio").last()
+    counted = defaultdict(lambda: [0, 0])
+    for row in Assessment.objects.filter(run=then).select_related("customer"):
+        left = row.customer.churned_on
+        if left is None or left > then.as_of:
+            band = min(9, int(round(row.churn_risk_score * 1000) // 100))
+            counted[band][0] += bool(left and left <= then.as_of + days(learnt["days"]))
+            counted[band][1] += 1
+    assert [(row["count"], row["of"]) for row in learnt["bands"]] == [
+        tuple(counted[band]) for band in sorted(counted)
+    ]
+
+
+# What is not known
+
+
+def unknown(results: dict) -> set[str]:
+    return {row["name"] for row in results["kpis"] if row["value"] is None}
+
+
+def test_of_nothing_nothing_is_known_and_nothing_is_0():
+    results = results_of(run_row())
+    assert unknown(results) == set(KPIS) - {"runs_finished"}
+    assert {row["status"] for row in results["kpis"] if row["value"] is None} == {"not_known"}
+    assert results["headlines"]["business"] == "not_known"
+    assert results["roi"]["costs"] is None
+    assert results["effects"] == results["learning"]["suggestions"] == []
+    report = reports.build(run_row(results=results))
+    for text in (reports.render_markdown(report), reports.render_html(report)):
+        assert "nobody was held out" in text
+        assert "cost, value and return are not known" in text
+
+
+def test_of_one_customer_without_a_value_no_value_is_claimed():
+    run = run_row()
+    an_assessment(run, customer=a_customer(account_value=None, name=""))
+    results = results_of(run, customers=1)
+    assert kpi(results, "revenue_at_risk_share")["value"] is None
+    assert kpi(results, "data_completeness")["value"] == 0.0
+    assert reports.render_markdown(reports.build(run_row(results=results)))
+
+
+def test_without_an_outcome_nothing_is_resolved_and_nothing_is_unresolved():
+    an_intervention()
+    results = results_of(run_row())
+    assert parts(kpi(results, "resolved_share")) == (None, None, 0)
+    assert kpi(results, "proactive_share")["denominator"] == 1
+
+
+def test_where_nobody_is_on_record_as_having_left_no_rejection_was_right():
+    an_intervention(status="rejected", as_of=AS_OF - days(90))
+    assert kpi(results_of(run_row()), "rejections_right_share")["value"] is None
+    a_customer(churned_on=AS_OF)
+    assert parts(kpi(results_of(run_row()), "rejections_right_share")) == (1.0, 1, 1)
+
+
+def test_what_went_through_on_record_only_saved_nothing():
+    customer = a_customer(account_value=1000)
+    moment = timezone.now()
+    row = an_intervention(
+        customer=customer, status="executed", origin="machine", generated_at=moment, ended_at=moment
+    )
+    execution = an_execution(row, mode="record_only")
+    an_outcome(row, estimated_revenue_saved=500)
+    results = results_of(run_row())
+    assert results["roi"]["reported"]["value"] is None
+    assert kpi(results, "revenue_preserved_reported")["value"] is None
+    assert "nothing was sent" in reports.render_markdown(reports.build(run_row(results=results)))
+    Execution.objects.filter(pk=execution.pk).update(mode="live")
+    results = results_of(run_row())
+    assert results["roi"]["reported"]["value"] == 500
+    assert parts(kpi(results, "revenue_preserved_reported")) == (0.5, 500, 1000)
+
+
+def test_a_target_that_the_policy_leaves_out_leaves_the_headline_too(policy_with):
+    policy = policy_with({"kpis": {"targets": {"runs_finished": 0.9}}})
+    results = results_of(run_row(policy=policy))
+    assert results["headlines"] == {
+        "operational": "exceeded",
+        "effectiveness": "not_known",
+        "business": "not_known",
+    }
+
+
+# How it moves, and what it rests on
+
+
+def test_a_figure_says_how_it_stood_in_the_last_run_and_a_month_before():
+    def stored(value, as_of, **more):
+        kept = {"kpis": [{"name": "proactive_share", "currency": "", "value": value}]}
+        return run_row(as_of=as_of, results=kept, **more)
+
+    stored(0.1, AS_OF - days(45))
+    stored(0.2, AS_OF - days(31))
+    stored(0.3, AS_OF - days(29))
+    stored(0.4, AS_OF - days(1))
+    stored(0.5, AS_OF - days(1), status="failed")
+    stored(0.6, AS_OF - days(1), scope="customer", customer=a_customer())
+    row = kpi(results_of(run_row()), "proactive_share")
+    assert (row["last_run"], row["month_ago"]) == (0.4, 0.2)
+
+
+def test_a_review_takes_from_the_opening_by_who_decided_to_the_decision(people, sample_run, live):
+    request = acting.waiting("C005")
+    note_viewed(request, user=people["approver2"], door="test")
+    note_viewed(request, user=people["approver"], door="test")
+    done = acting.approve("C005", people["approver"])
+    end = Decision.objects.get(request=request)
+    opened = timezone.now() - end.decided_at
+    assert opened < timedelta(minutes=5)
+    row = Intervention.objects.get(pk=done.pk)
+    Intervention.objects.filter(pk=row.pk).update(status="executed", ended_at=row.generated_at)
+    an_execution(row)
+    money = results_of(run_row(as_of=SAMPLE_DAY))["roi"]
+    assert (money["reviews"], money["reviews_unseen"]) == (1, 0)
+    assert 0 <= money["review_minutes"] < 1
+    assert money["costs"]["channel"] == 20.0
+
+
+# What an experiment may say
+
+
+def an_experiment(treated: tuple[int, int], held_out: tuple[int, int], *, planned: int) -> None:
+    """(left, of) in each arm, all of whom entered long ago."""
+    entered = AS_OF - days(200)
+    for arm, (left, of) in (("treated", treated), ("held_out", held_out)):
+        for number in range(of):
+            gone = entered + days(10) if number < left else None
+            customer = a_customer(account_value=100, churned_on=gone)
+            row = assigned(customer, arm=arm, on=entered, planned=planned, segment="SMB")
+            Measurement.objects.create(
+                assignment=row,
+                customer=customer,
+                checkpoint_days=90,
+                since=entered,
+                until=entered + days(90),
+                churned_on=gone,
+                negative_signals=0,
+                positive_signals=0,
+                run=row.run,
+            )
+
+
+GOING_ON = load({"holdout": {"share": 0.1}})
+
+
+def the_effect() -> dict:
+    (found,) = results_of(run_row(), GOING_ON)["effects"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("treated", "verdict"), [((2, 60), "helps"), ((50, 60), "harms"), ((20, 60), "inconclusive")]
+)
+def test_once_the_planned_number_is_there_an_experiment_says_what_it_found(treated, verdict):
+    an_experiment(treated, (13, 40), planned=100)
+    found = the_effect()
+    assert (found["final"], found["verdict"]) == (True, verdict)
+    (group,) = found["by_segment"]
+    assert group["difference"] == found["left"]["difference"]
+
+
+def test_before_the_planned_number_nothing_is_said_however_clear_it_looks():
+    an_experiment((2, 60), (30, 40), planned=101)
+    found = the_effect()
+    assert (found["final"], found["verdict"]) == (False, "collecting")
+    assert found["left"]["difference"]["high"] < 0
+
+
+def test_who_comes_after_the_planned_number_changes_no_verdict():
+    an_experiment((2, 60), (30, 40), planned=100)
+    before = the_effect()
+    an_experiment((40, 40), (0, 10), planned=5)
+    after = the_effect()
+    assert (after["left"], after["verdict"]) == (before["left"], before["verdict"])
+    assert after["complete"] == 150
+
+
+def test_an_experiment_that_ended_early_is_inconclusive(policy_with):
+    an_experiment((2, 60), (30, 40), planned=1000)
+    policy = policy_with({"holdout": {"share": 0.1, "experiment": "first", "ends_on": "2024-12-01"}})
+    (found,) = results_of(run_row(policy=policy))["effects"]
+    assert (found["over"], found["verdict"]) == (True, "inconclusive")
+    report = reports.build(run_row(policy=policy, results=results_of(run_row(policy=policy))))
+    assert "ended after 100 customers, before the 1,000" in reports.render_markdown(report)
+
+
+def test_small_groups_get_no_interval():
+    an_experiment((2, 60), (10, 29), planned=1000)
+    (group,) = the_effect()["by_segment"]
+    assert group["difference"] is None
+    assert (group["treated"]["of"], group["held_out"]["of"]) == (60, 29)
+
+
+def test_who_was_contacted_all_the_same_stays_in_the_arm_and_is_counted():
+    an_experiment((1, 5), (1, 5), planned=1000)
+    held = Assignment.objects.filter(arm="held_out").first()
+    row = an_intervention(customer=held.customer, status="executed", as_of=held.assigned_on)
+    an_execution(row)
+    found = the_effect()
+    assert found["reached"] == {"treated": 0, "held_out": 1}
+    assert found["left"]["held_out"]["of"] == 5
+
+
+def test_what_was_corrected_counts_as_corrected():
+    an_experiment((0, 5), (1, 5), planned=1000)
+    Customer.objects.filter(churned_on__isnull=False).update(churned_on=AS_OF)
+    run = run_row()
+    measure_due(run, run.policy.rules)
+    assert the_effect()["left"]["held_out"]["count"] == 0
+
+
+def test_the_measured_value_is_of_the_treated_who_were_executed_and_only_after_a_verdict():
+    an_experiment((2, 60), (30, 40), planned=101)
+    moment = timezone.now()
+    for row in Assignment.objects.filter(arm="treated")[:3]:
+        made = an_intervention(
+            customer=row.customer,
+            status="executed",
+            origin="machine",
+            generated_at=moment,
+            ended_at=moment,
+        )
+        an_execution(made)
+    assert results_of(run_row(), GOING_ON)["roi"]["measured"]["value"] is None
+    Assignment.objects.update(planned=100)
+    results = results_of(run_row(), GOING_ON)
+    measured = results["roi"]["measured"]
+    fall = 30 / 40 - 2 / 60
+    assert (measured["customers"], measured["account_value"]) == (3, 300.0)
+    assert measured["value"] == pytest.approx(300 * fall, abs=0.01)
+    assert measured["low"] < measured["value"] < measured["high"]
+    assert kpi(results, "revenue_preserved_measured")["value"] == pytest.approx(fall, abs=1e-5)
+
+
+# How it is shown
+
+
+def test_the_report_can_be_had_as_json(sample_run, capsys):
+    call_command("report", format="json")
+    report = json.loads(capsys.readouterr().out)
+    assert report == PipelineRun.objects.get(pk=sample_run.pk).report
+    assert report["worth"]["kpis"][0]["name"] == "runs_finished"
+
+
+def test_the_number_of_queries_depends_on_no_number_of_rows():
+    def queries(customers: int) -> int:
+        run = run_row()
+        for _ in range(customers):
+            customer = an_assessment(run).customer
+            an_outcome(an_intervention(customer=customer))
+            an_intervention(status="rejected")
+        scope = worth.scope_of(run, in_force().rules)
+        with CaptureQueriesContext(connection) as captured:
+            worth.roi_results(scope, worth.kpi_results(scope, FACTS))
+        return len(captured)
+
+    assert queries(1) == queries(40)
+
+
+def page(client, user, query: str = "") -> str:
+    client.force_login(user)
+    return client.get(f"/admin/journeys/assignment/results/{query}").content.decode()
+
+
+def named(name: str):
+    return get_user_model().objects.get(username=name)
+
+
+def test_the_results_page_shows_what_the_latest_run_stored(client, lived):
+    client.force_login(named("approver"))
+    with CaptureQueriesContext(connection) as captured:
+        text = page(client, named("approver"))
+    assert len(captured) <= 20
+    assert "Collecting" in text
+    assert "Proactive" in text
+    assert "never added" in text
+    assert len(text) < 60_000
+    for address in ("?kpi=override_share", "?kpi=revenue_at_risk_share", ""):
+        assert "The rows behind it" in page(client, named("approver"), f"rows/{address}")
+
+
+def test_only_auditors_see_who_overruled(client, lived):
+    assert "<td>Person</td>" in page(client, named("auditor"))
+    assert "<td>Person</td>" not in page(client, named("manager"))
+
+
+def test_before_any_run_the_page_says_so(people, client, db):
+    assert "Nothing was measured yet" in page(client, people["auditor"])
