@@ -44,6 +44,11 @@ def new_intervention_id() -> str:
     return ID_PREFIX + "".join(_ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
 
 
+def calendar_day(as_of: date, generated_at: datetime, moment: datetime) -> date:
+    """The moment's day on the calendar of an intervention that was made as of that day at that time."""
+    return as_of + (moment - generated_at)
+
+
 class InterventionQuerySet(models.QuerySet):
     def open(self):
         return self.filter(status__in=OPEN_STATUSES)
@@ -116,7 +121,7 @@ class Intervention(models.Model):
     def calendar_day(self, moment: datetime) -> date:
         """The moment's day on the intervention's own calendar: its run's day plus what has passed since.
         So a run on past data is judged by the past's days."""
-        return self.as_of + (moment - self.generated_at)
+        return calendar_day(self.as_of, self.generated_at, moment)
 
     @property
     def request(self) -> ApprovalRequest | None:

@@ -4,7 +4,7 @@ not, against those held out, over the same days and by the same measure (intenti
 from collections import defaultdict
 from datetime import date, timedelta
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from journeys.domain import effect
 from journeys.domain.effect import Difference, Sample, Share, Verdict
@@ -57,7 +57,7 @@ def _experiment(scope: Scope, row: dict) -> dict:
         "days": days,
         "planned": planned,
         "entered": {"treated": row["customers"] - row["held"], "held_out": row["held"]},
-        "reached": _reached(assigned),
+        "reached": _reached(name, scope.until),
         "complete": counted.count(),
         "final": complete,
         "over": over,
@@ -106,16 +106,20 @@ def _is_over(scope: Scope, experiment: str, last: date, days: int) -> bool:
     return not going_on and last + timedelta(days=days) <= scope.until
 
 
-def _reached(assigned: QuerySet) -> dict:
+def _reached(experiment: str, until: date) -> dict:
     """How many of each arm somebody really contacted since they entered: an approval is not a contact, and a
     person may contact who is held out. The comparison counts each in the arm they were drawn into."""
-    contact = Intervention.objects.filter(
-        customer=OuterRef("customer"),
-        as_of__gte=OuterRef("assigned_on"),
+    entered = "customer__assignments__"
+    contacts = Intervention.objects.filter(
         status=InterventionStatus.EXECUTED,
         execution__mode=ExecutionMode.LIVE,
+        as_of__lte=until,
+        **{f"{entered}experiment": experiment, f"{entered}assigned_on__lte": F("as_of")},
     )
-    counts = dict(assigned.filter(Exists(contact)).order_by().values_list("arm").annotate(number=Count("pk")))
+    # A join, as SQLite would look for each customer through all that was ever executed.
+    counts = dict(
+        contacts.order_by().values_list(f"{entered}arm").annotate(number=Count("customer", distinct=True))
+    )
     return {arm.value: counts.get(arm, 0) for arm in Arm}
 
 

@@ -1,5 +1,6 @@
 """Every KPI of a run with what it is made of, how it stands, and how it has moved."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from math import fsum
@@ -10,11 +11,11 @@ from django.db.models import Count, Q, QuerySet, Sum
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
 from journeys.domain.vocabulary import Tier
 from journeys.models import Assessment, Customer, PipelineRun
-from journeys.reports.outcomes import outcome_figures
+from journeys.reports.outcomes import ExactSum
 from journeys.reports.worth.effects import effects
 from journeys.reports.worth.learning import learn
 from journeys.reports.worth.returns import returns, value_treated
-from journeys.reports.worth.rows import ROWS
+from journeys.reports.worth.rows import ROWS, latest_outcomes
 from journeys.reports.worth.scope import Scope
 
 _TREND_DAYS = 30
@@ -132,10 +133,12 @@ def _values(rated: QuerySet) -> dict[str, float]:
 
 
 def _preserved_reported(scope: Scope) -> list[Figure]:
-    saved = outcome_figures(scope.really_done, as_of=scope.until)["revenue_saved"]
-    stated = {row["currency"]: float(row["value"]) for row in saved if row["value"] is not None}
-    treated = value_treated(scope)
-    return [Figure(stated.get(currency), total, currency) for currency, total in treated]
+    saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
+    fields = ("estimated_revenue_saved", "intervention__customer__currency")
+    for _, amount, currency in latest_outcomes(scope.really_done, *fields, until=scope.until):
+        saved[currency].add(amount)
+    stated = {currency: float(total.total) for currency, total in saved.items() if total.count}
+    return [Figure(stated.get(currency), total, currency) for currency, total in value_treated(scope)]
 
 
 def _preserved_measured(money: dict) -> Figure:

@@ -17,6 +17,7 @@ from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus
 from journeys.models import Customer, Intervention
+from journeys.models.interventions import calendar_day
 from journeys.reports.outcomes import ExactSum
 from journeys.reports.worth.rows import latest_outcomes
 from journeys.reports.worth.scope import Scope
@@ -43,16 +44,23 @@ def assumptions(rules: PolicyDocument) -> roi.Assumptions:
     )
 
 
-def executed_in(scope: Scope) -> Iterator[Intervention]:
+class Executed(NamedTuple):
+    intervention_id: str
+    customer_id: str
+    channel: str
+    sent: bool
+
+
+def executed_in(scope: Scope) -> Iterator[Executed]:
     """Those whose execution, on their own calendar, falls into the window."""
     rows = (
         _candidates(scope)
-        .select_related("execution")
-        .only("as_of", "generated_at", "ended_at", "customer_id", "channel", "execution__mode")
+        .order_by("pk")
+        .values_list("pk", "customer_id", "channel", "execution__mode", "as_of", "generated_at", "ended_at")
     )
-    for row in rows.order_by("pk").iterator():
-        if scope.since < row.calendar_day(row.ended_at or row.generated_at) <= scope.until:
-            yield row
+    for pk, customer_id, channel, mode, as_of, generated, ended in rows.iterator():
+        if scope.since < calendar_day(as_of, generated, ended or generated) <= scope.until:
+            yield Executed(pk, customer_id, channel, mode == ExecutionMode.LIVE)
 
 
 def _candidates(scope: Scope) -> QuerySet[Intervention]:
@@ -86,9 +94,9 @@ def returns(scope: Scope, effects: list[dict]) -> dict:
     sent: set[str] = set()
     by_channel: Counter = Counter()
     for row in executed_in(scope):
-        customers[row.pk] = row.customer_id
-        if row.execution.mode == ExecutionMode.LIVE:
-            sent.add(row.pk)
+        customers[row.intervention_id] = row.customer_id
+        if row.sent:
+            sent.add(row.intervention_id)
             by_channel[row.channel] += 1
     minutes, unseen = [], 0
     for review in reviews(_candidates(scope)):
