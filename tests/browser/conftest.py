@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ FLAGS = [
     "--disable-sync",
 ]
 PASSWORD = "a-long-password"
+# Preloading would ask for style sheets of the admin under wrong addresses.
+AXE = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +81,16 @@ class Visitor:
         if folder := os.environ.get("CJO_PICTURES"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+    def barriers(self) -> list[str]:
+        """What axe-core finds of serious or critical impact; for a visitor made with `bypass_csp`."""
+        self.page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['target']} {node['html'][:120]}"
+            for rule in self.page.evaluate(AXE)["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
 
     def scrolls_sideways(self) -> bool:
         return self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from approvals.models import ApprovalRequest
 from journeys.models import Intervention
 from journeys.services.execution import execute_due
 from tests.acting import let_the_grace_pass
+from tests.browser.conftest import Visitor
 from tests.runs import run_pipeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -132,24 +134,77 @@ SCREENS = {
     "wide": {},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+    "dark-phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"},
 }
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_every_page_is_quiet_and_fits(morning, visit, screen):
+# Of each the first in its list is opened.
+ONES = {
+    "request": "/admin/approvals/approvalrequest/",
+    "decided request": "/admin/approvals/approvalrequest/?status=approved",
+    "event": "/admin/approvals/auditevent/",
+    **{
+        name: f"/admin/journeys/{name}/"
+        for name in (
+            "customer",
+            "pipelinerun",
+            "policy",
+            "assessment",
+            "intervention",
+            "execution",
+            "finding",
+        )
+    },
+}
+
+
+@pytest.fixture
+def every_page(morning, visit):
+    """`every_page(screen)`: somebody who may see everything opens every page; gives them, and its name."""
     get_user_model().objects.filter(username="manager").update(is_superuser=True)
     let_the_grace_pass()
     execute_due()
-    manager = visit(**SCREENS[screen])
-    manager.log_in("manager")
-    for name, address in PAGES.items():
-        manager.go(address)
+
+    def walk(**screen) -> Iterator[tuple[Visitor, str]]:
+        manager = visit(**screen)
+        manager.go("/admin/")
+        yield manager, "login"
+        manager.log_in("manager")
+        for name, address in PAGES.items():
+            manager.go(address)
+            yield manager, name
+        for name, address in ONES.items():
+            manager.go(address)
+            manager.page.click("#result_list tbody a >> nth=0")
+            manager.page.wait_for_selector("main h1")
+            yield manager, f"one-{name}"
+
+    return walk
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_is_quiet_and_fits(every_page, screen):
+    for manager, name in every_page(**SCREENS[screen]):
         assert manager.page.locator("main").count() == 1, name
         manager.picture(f"{screen}-{name}")
         assert not manager.scrolls_sideways(), f"{name} scrolls sideways"
-    for name in ("customer", "pipelinerun", "policy", "assessment", "intervention", "execution", "finding"):
-        manager.go(f"/admin/journeys/{name}/")
-        manager.page.click("#result_list tbody a >> nth=0")
-        manager.page.wait_for_selector("main h1")
-        manager.picture(f"{screen}-one-{name}")
-        assert not manager.scrolls_sideways(), f"a page of {name} scrolls sideways"
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_axe_finds_nothing_serious_on_any_page(every_page, screen):
+    """The policy of the pages would block a style that axe sets; what they themselves do is heard above."""
+    found = {
+        name: findings
+        for manager, name in every_page(**SCREENS[screen], bypass_csp=True)
+        if (findings := manager.barriers())
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("screen", ["wide", "dark"])
+@pytest.mark.parametrize("name", ["approver", "operator", "auditor"])
+def test_axe_finds_nothing_serious_on_anybodys_front_page(morning, visit, name, screen):
+    person = visit(**SCREENS[screen], bypass_csp=True)
+    person.log_in(name)
+    person.picture(f"{screen}-home-{name}")
+    assert person.barriers() == []
