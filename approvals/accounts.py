@@ -13,9 +13,7 @@ from django.db.models.signals import m2m_changed, pre_save
 from approvals.audit import Event, record
 from approvals.models import user_key
 from approvals.rules import Actor
-from approvals.services.people import RESET_WORD, actor_of
-
-SHELL = Actor(key="system:shell", name="somebody with a shell", door="shell")
+from approvals.services.people import RESET_WORD, SHELL, actor_of
 
 _current: ContextVar[Actor | None] = ContextVar("actor", default=None)
 

@@ -17,6 +17,8 @@ from approvals.rows import insert
 from approvals.rules import Actor, chain_hash, detail_digest
 
 _through: ContextVar[str] = ContextVar("door", default="")
+# The name of the token by which somebody acts, where it is one.
+through_token: ContextVar[str] = ContextVar("token", default="")
 
 
 @contextmanager
@@ -132,6 +134,7 @@ def _personal(event: Event) -> dict:
         "address": event.actor.address,
         "subject_name": event.subject_name,
         "reason": event.reason,
+        "token": through_token.get(),
         **event.details,
     }
     return {name: text for name, text in document.items() if text}

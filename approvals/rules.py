@@ -66,9 +66,14 @@ MOVES: dict[Status, frozenset[Status]] = {
 
 
 class Refusal(Exception):
-    """The gate says no. `code` is stable for programs, the message is for the person who asked."""
+    """The gate says no. `code` is stable for programs, the message is for the person who asked, and `facts`
+    say for programs what the message says."""
 
     code = "refused"
+
+    def __init__(self, message: str = "", **facts: object):
+        super().__init__(message)
+        self.facts = facts
 
 
 class NotFound(Refusal):
@@ -331,15 +336,20 @@ def check_decision(
 
 def check_identity(asked: Asked, decider: Decider, now: datetime) -> None:
     """Raise RecentReset or PasswordNeeded where it is not certain enough who decides."""
-    if decider.reset_at and now - decider.reset_at < RESET_QUARANTINE:
-        left = decider.reset_at + RESET_QUARANTINE - now
+    check_reset(decider.reset_at, now)
+    if asked.heightened and not decider.password_given:
+        raise PasswordNeeded("At this value your password is asked again; it was missing or wrong.")
+
+
+def check_reset(reset_at: datetime | None, now: datetime) -> None:
+    """Raise RecentReset within a day of somebody else setting a person's password."""
+    if reset_at and now - reset_at < RESET_QUARANTINE:
+        left = reset_at + RESET_QUARANTINE - now
         hours = max(1, round(left / timedelta(hours=1)))
         raise RecentReset(
             "Somebody else has set your password. To be sure that it is you, you can decide again in "
             f"{hours} hour{'' if hours == 1 else 's'}."
         )
-    if asked.heightened and not decider.password_given:
-        raise PasswordNeeded("At this value your password is asked again; it was missing or wrong.")
 
 
 def check_revocation(asked: Asked, decider: Decider, *, used: bool, reason: str) -> None:

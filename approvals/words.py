@@ -46,6 +46,9 @@ register(
         "webhook.added": "{actor} added {subject}",
         "webhook.changed": "{actor} changed {subject}: {after}",
         "password.set": "{actor} set the password of {subject}",
+        "token.made": "{actor} made the API token {subject}",
+        "token.rotated": "{actor} gave the API token {subject} a new secret",
+        "token.revoked": "{actor} revoked the API token {subject}",
         "account.changed": "{actor} changed the account {subject}: {after}",
     }
 )

@@ -227,11 +227,16 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_q",
     "axes",
 ]
 MIDDLEWARE = [
-    "cjo_site.middleware.ContentSecurityPolicyMiddleware",  # first: redirects and static files carry it too
+    "cjo_site.middleware.RequestIdMiddleware",  # first: what the others log carries it
+    "cjo_site.middleware.ContentSecurityPolicyMiddleware",  # then: redirects and static files carry it too
+    "approvals.api.middleware.ApiMiddleware",  # before all that can refuse a request
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # before what it compresses: static files too
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -279,7 +284,7 @@ FIXTURE_DIRS = [BASE_DIR / "fixtures"]
 # In files, so that web and worker see the same: the worker tells its state here.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "BACKEND": "cjo_site.cache.FileCache",
         "LOCATION": VAR_DIR / "cache",
     }
 }
@@ -304,6 +309,49 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+
+# --- the API
+
+API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 6000, least=1, most=1_000_000)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "approvals.api.auth.TokenAuthentication",
+        "approvals.api.auth.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["approvals.api.auth.MayUse"],
+    "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttling.PerCaller"],
+    "DEFAULT_PARSER_CLASSES": ["approvals.api.parsing.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "approvals.api.problems.answer_to",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Customer Journey Orchestrator",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "approvals.api.schema.finish",
+    ],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_SUFFIX": "",
+    "ENUM_NAME_OVERRIDES": {
+        "Stage": "journeys.api.enums.STAGE",
+        "Tier": "journeys.api.enums.TIER",
+        "Segment": "journeys.api.enums.SEGMENT",
+        "Channel": "journeys.api.enums.CHANNEL",
+        "Action": "journeys.api.enums.ACTION",
+    },
+    # Swagger's own files, out of a package: nothing is fetched from elsewhere.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+}
 
 # --- the worker. Delivery is at least once, and a task's lock runs from when it is taken, not from when it
 # starts: retry must exceed timeout x (1 + ceil((queue_limit + 1) / workers)), or tasks run twice. Seconds.
@@ -379,8 +427,11 @@ LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s%(request_id)s: %(message)s"}},
+    "filters": {"request_id": {"()": "cjo_site.middleware.WithRequestId"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own handlers would print each line a second time, and write mail.
     "loggers": {

@@ -8,12 +8,14 @@ class JourneysConfig(AppConfig):
     verbose_name = "Customer journeys"
 
     def ready(self):
-        from approvals import subjects
+        from approvals import scopes, subjects
         from journeys import audit_words, checks, event_types, invariants  # noqa: F401 - the checks register themselves
+        from journeys.scopes import SCOPES
         from journeys.subjects import SUBJECTS
 
         audit_words.register()
         event_types.register_all()
+        scopes.register(SCOPES)
         invariants.install()
         for subject in SUBJECTS:
             subjects.register(subject)

@@ -205,6 +205,7 @@ def test_operators_run_propose_record_and_stop_but_decide_nothing(people):
         "approvals.propose_authoritylimit",
         "approvals.view_webhookendpoint",
         "approvals.view_webhookdelivery",
+        "approvals.issue_apitoken",
     }
     assert not people["operator"].has_perm("approvals.decide_approvalrequest")
 
@@ -216,6 +217,7 @@ def test_approvers_decide_and_may_stop_but_not_start(people):
         "journeys.propose_intervention",
         "journeys.record_outcome",
         "journeys.stop_execution",
+        "approvals.issue_apitoken",
     }
 
 
@@ -242,6 +244,7 @@ def test_auditors_see_everything_and_change_nothing(people):
     assert seen >= VIEW | {
         "approvals.view_auditevent",
         "approvals.view_requestrevision",
+        "approvals.view_apitoken",
         "auth.view_user",
         "auth.view_group",
         "axes.view_accessattempt",

@@ -5,6 +5,7 @@ from approvals.models.authority import AuthorityLimit, Delegation
 from approvals.models.notices import Notice
 from approvals.models.preferences import Preferences
 from approvals.models.requests import ApprovalRequest, RequestRevision
+from approvals.models.tokens import ApiToken
 from approvals.models.webhooks import (
     WebhookAttempt,
     WebhookDelivery,
@@ -14,6 +15,7 @@ from approvals.models.webhooks import (
 )
 
 __all__ = [
+    "ApiToken",
     "ApprovalRequest",
     "AuditDetail",
     "AuditEvent",

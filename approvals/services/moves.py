@@ -76,7 +76,12 @@ def already_decided(request: ApprovalRequest) -> rules.Refusal:
     )
     who = last.actor_name if last else "somebody"
     when = shown.absolute(request.decided_at) if request.decided_at else "just now"
-    return rules.AlreadyDecided(f"This request is already {request.status} (by {who}, {when}).")
+    return rules.AlreadyDecided(
+        f"This request is already {request.status} (by {who}, {when}).",
+        state=request.status,
+        by=who,
+        at=request.decided_at,
+    )
 
 
 def event_of(

@@ -17,6 +17,7 @@ from approvals.models import ApprovalRequest, AuditEvent, AuditHead, AuthorityLi
 from approvals.rules import Actor, Decider, Limit, NotAuthorised, NotFound, Refusal
 
 RESET_WORD = "password.set"
+SHELL = Actor(key="system:shell", name="somebody with a shell", door="shell")
 
 
 def actor_of(user, *, door: str, address: str = "", on_behalf_of=None) -> Actor:
@@ -68,6 +69,11 @@ def check_may_decide(request: ApprovalRequest, user, *, on_behalf_of=None) -> No
     if asked.returned:
         raise rules.Returned("Its proposer was asked for changes; it comes back once they have answered.")
     rules.check_eligible(asked, decider_of(user, request, on_behalf_of=on_behalf_of))
+
+
+def check_not_reset(user) -> None:
+    """Raise RecentReset where somebody else has set the user's password a short while ago."""
+    rules.check_reset(_reset_by_somebody_else(user), timezone.now())
 
 
 def principals_of(user, now: datetime | None = None) -> list:

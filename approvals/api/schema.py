@@ -1,0 +1,191 @@
+"""The contract: what each operation takes, needs and may answer, as OpenAPI 3.1."""
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+
+from approvals import scopes
+from approvals.api import problems
+
+EVERY_ANSWER = {
+    "X-Request-ID": ("string", "The id under which this request stands in the log."),
+    "RateLimit-Limit": ("integer", "Requests that are answered a minute."),
+    "RateLimit-Remaining": ("integer", "How many of them are left."),
+    "RateLimit-Reset": ("integer", "Seconds until they are counted anew."),
+    "RateLimit-Policy": ("string", "The limit with its window in seconds."),
+}
+# What may be answered instead of what was asked for. With the kind of problem that stands as the example.
+ERRORS_OF_ALL = {
+    400: "bad-query",
+    401: "token-not-valid",
+    403: "scope-missing",
+    406: "not-acceptable",
+    429: "throttled",
+    500: "internal-error",
+    503: "unavailable",
+}
+ERRORS_OF_ONE = {404: "not-found"}
+ERRORS_OF_POST = {413: "too-large", 415: "unsupported-media-type", 422: "validation-failed"}
+
+
+class Schema(AutoSchema):
+    """Names operations by what they do, and adds what all of them share."""
+
+    def get_operation_id(self):
+        noun = self.view.noun.replace(" ", "_")
+        plural = noun if noun.endswith("s") else f"{noun}s"
+        if self.view.action == "list":
+            return f"list_{plural}"
+        if self.view.action == "retrieve":
+            return f"get_{noun}"
+        return f"{self.view.action}_{noun if '{' in self.path else plural}"
+
+    def get_override_parameters(self):
+        parameters = []
+        if "fields" in self.view.parameters():
+            names = list(self.view.get_serializer_class()().fields)
+            parameters.append(
+                OpenApiParameter(
+                    "fields",
+                    {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1},
+                    explode=False,
+                    description="Only these fields of each row, with commas between them.",
+                )
+            )
+        if self.method == "GET":
+            parameters.append(
+                OpenApiParameter(
+                    "If-None-Match",
+                    str,
+                    OpenApiParameter.HEADER,
+                    description="The ETag of an earlier answer: 304 where it is still the same.",
+                )
+            )
+        return parameters
+
+    def errors(self) -> dict[int, str]:
+        """The problems that may be told: the status, with the kind that is its example."""
+        errors = dict(ERRORS_OF_ALL)
+        if "{" in self.path:
+            errors |= ERRORS_OF_ONE
+        if self.method == "POST":
+            errors |= ERRORS_OF_POST | {400: "malformed", 409: "conflict"}
+        return errors | getattr(getattr(self.view, self.view.action), "errors", {})
+
+    def get_operation(self, *args, **kwargs):
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None or not hasattr(self.view, "needs"):
+            return operation
+        responses = operation["responses"]
+        for status, answer in responses.items():
+            answer.setdefault("headers", {}).update(_headers())
+            answer["description"] = answer["description"] or "As asked."
+            if self.method == "GET" and status == "200":
+                answer["headers"]["ETag"] = {"schema": {"type": "string"}, "description": "Of this answer."}
+        if self.method == "GET":
+            responses["304"] = {"description": "Still the same as with the ETag sent.", "headers": _headers()}
+        for status, kind in sorted(self.errors().items()):
+            responses.setdefault(str(status), _problem(status, kind, self))
+        need = self.view.need
+        told = [operation.get("description", ""), f"Takes the scope `{need.scope}`"]
+        if need.permissions:
+            told[1] += f" and the permission {', '.join(f'`{name}`' for name in need.permissions)}"
+        told[1] += "; a person's own token or session." if need.person else "."
+        operation["description"] = "\n\n".join(part for part in told if part)
+        operation["x-required-scope"] = need.scope
+        return operation
+
+
+def _headers() -> dict:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in EVERY_ANSWER}
+
+
+def _problem(status: int, kind: str, schema: Schema) -> dict:
+    example = {
+        "type": problems.TYPE_PREFIX + kind,
+        "title": problems.KINDS[kind].title,
+        "status": status,
+        "detail": f"{problems.KINDS[kind].title}.",
+        "instance": schema.path,
+        "request_id": "0b9c6a3c3f0e4f0f9d0a4f5f3a7d2b11",
+    }
+    headers = _headers()
+    if status in (429, 503):
+        headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}
+    return {
+        "description": problems.KINDS[kind].title + ".",
+        "headers": headers,
+        "content": {
+            problems.MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {kind: {"value": example}},
+            }
+        },
+    }
+
+
+PROBLEM = {
+    "type": "object",
+    "description": "An error, by RFC 9457. Further members tell more, by the type.",
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "Stable: programs go by it."},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What happened, for a person."},
+        "instance": {"type": "string", "description": "The path that was asked for."},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "What was wrong, part by part.",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "Into the body, by RFC 6901."},
+                    "parameter": {"type": "string", "description": "Of the query."},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def finish(result, generator, request, public):
+    """What all operations refer to."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = PROBLEM
+    components["headers"] = {
+        name: {"schema": {"type": kind}, "description": told} for name, (kind, told) in EVERY_ANSWER.items()
+    }
+    return result
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "approvals.api.auth.TokenAuthentication"
+    name = "token"
+
+    def get_security_requirement(self, auto_schema):
+        return {self.name: [auto_schema.view.need.scope]}
+
+    def get_security_definition(self, auto_schema):
+        told = "\n".join(f"- `{scope}`: {what}" for scope, what in scopes.known().items())
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": f"A token, made on the pages or by `create_token`. Its scopes:\n\n{told}",
+        }
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    target_class = "approvals.api.auth.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema):
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "Whoever is logged in on the pages. A POST needs the header X-CSRFToken too.",
+        }

@@ -1,0 +1,10 @@
+"""The gate's part of the API's addresses, without slashes at their ends."""
+
+from rest_framework.routers import SimpleRouter
+
+from approvals.api.trail import AuditEvents, Decisions
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=True)
+router.register("decisions", Decisions, "decision")
+router.register("audit-events", AuditEvents, "audit-event")
+urlpatterns = router.urls

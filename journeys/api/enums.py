@@ -1,0 +1,10 @@
+"""What the contract calls the domain's sets of words, each where it stands under several names."""
+
+from journeys.domain import vocabulary
+from journeys.domain.vocabulary import choices
+
+STAGE = choices(vocabulary.Stage)
+TIER = choices(vocabulary.Tier)
+SEGMENT = choices(vocabulary.Segment)
+CHANNEL = choices(vocabulary.Channel)
+ACTION = choices(vocabulary.Action)
