@@ -12,9 +12,10 @@ from django.db import connection
 from approvals import append_only
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
 from journeys.models import Customer, ExecutionSwitch, Policy
+from journeys.services import execution
 from journeys.services.policies import add_policy, install_published
 from tests import servers
-from tests.acting import PASSWORD, waiting
+from tests.acting import PASSWORD, approve, waiting
 from tests.runs import run_pipeline
 
 SERVER_MARKS = ("postgres", "browser")
@@ -107,6 +108,14 @@ def sample_run(sample, settings):
 def waits(people, sample_run):
     """C004's mail, waiting for a decision."""
     return waiting("C004")
+
+
+@pytest.fixture
+def lived_in(people, sample_run, live):
+    """Rows of every kind: C004 waits for a decision, C005 is a task with its owner, the operator, and the
+    sample's history is there."""
+    execution.execute(intervention_id=approve("C005", people["approver2"]).pk)
+    call_command("loaddata", "sample_history", verbosity=0)
 
 
 @pytest.fixture

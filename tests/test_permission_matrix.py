@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
@@ -32,7 +31,7 @@ from journeys.models import (
     Measurement,
     Policy,
 )
-from journeys.services import execution, policies
+from journeys.services import policies
 from tests import acting, hooks
 from tests.forms import acts, form
 from tests.trials.portfolio import PASSWORD
@@ -220,10 +219,8 @@ def somebody(people) -> dict:
 
 
 @pytest.fixture
-def everything(people, sample_run, live):
+def everything(people, sample_run, lived_in):
     """C004 waits for a decision, C005 is a task with its owner, the operator; the rest is there."""
-    execution.execute(intervention_id=acting.approve("C005", people["approver2"]).pk)
-    call_command("loaddata", "sample_history", verbosity=0)
     policies.add_policy(name="another", document={}, created_by="a test")
     _measured(sample_run)
     AccessAttempt.objects.create(username="operator", failures_since_start=1)

@@ -40,6 +40,9 @@ class Schema(AutoSchema):
             return f"get_{noun}"
         return f"{self.view.action}_{noun if '{' in self.path else plural}"
 
+    def get_serializer_name(self, serializer, direction):
+        return super().get_serializer_name(serializer, direction).removesuffix("Out")
+
     def get_override_parameters(self):
         parameters = []
         if "fields" in self.view.parameters():
@@ -85,7 +88,7 @@ class Schema(AutoSchema):
         if self.method == "GET":
             responses["304"] = {"description": "Still the same as with the ETag sent.", "headers": _headers()}
         for status, kind in sorted(self.errors().items()):
-            responses.setdefault(str(status), _problem(status, kind, self))
+            responses.setdefault(str(status), {"$ref": f"#/components/responses/{kind}"})
         need = self.view.need
         told = [operation.get("description", ""), f"Takes the scope `{need.scope}`"]
         if need.permissions:
@@ -100,20 +103,22 @@ def _headers() -> dict:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in EVERY_ANSWER}
 
 
-def _problem(status: int, kind: str, schema: Schema) -> dict:
+def _problem(kind: str) -> dict:
+    """What is told of this kind; the operations refer to it."""
+    status, title = problems.KINDS[kind]
     example = {
         "type": problems.TYPE_PREFIX + kind,
-        "title": problems.KINDS[kind].title,
+        "title": title,
         "status": status,
-        "detail": f"{problems.KINDS[kind].title}.",
-        "instance": schema.path,
+        "detail": f"{title}.",
+        "instance": "/api/v1/customers",
         "request_id": "0b9c6a3c3f0e4f0f9d0a4f5f3a7d2b11",
     }
     headers = _headers()
     if status in (429, 503):
         headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds."}
     return {
-        "description": problems.KINDS[kind].title + ".",
+        "description": f"{title}.",
         "headers": headers,
         "content": {
             problems.MEDIA_TYPE: {
@@ -156,10 +161,21 @@ def finish(result, generator, request, public):
     """What all operations refer to."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM
+    components["responses"] = {kind: _problem(kind) for kind in sorted(_told_kinds(result))}
     components["headers"] = {
         name: {"schema": {"type": kind}, "description": told} for name, (kind, told) in EVERY_ANSWER.items()
     }
     return result
+
+
+def _told_kinds(result: dict) -> set[str]:
+    return {
+        answer["$ref"].rpartition("/")[2]
+        for path in result["paths"].values()
+        for operation in path.values()
+        for answer in operation["responses"].values()
+        if "$ref" in answer
+    }
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -10,7 +10,7 @@ from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Actor, Authority, Proposer, Status, Verdict
-from approvals.services.moves import already_decided, event_of, get, move, unmoved
+from approvals.services.moves import already_decided, check_seen, event_of, get, move, unmoved
 from approvals.services.people import actor_of, decider_of
 
 
@@ -78,13 +78,25 @@ def authorise_by_policy(
         return decisions
 
 
-def revoke(*, request_id: int, user, reason: str, door: str, address: str = "") -> ApprovalRequest:
+def revoke(
+    *,
+    request_id: int,
+    user,
+    reason: str,
+    door: str,
+    address: str = "",
+    fingerprint: str | None = None,
+) -> ApprovalRequest:
     """Take an approval back, until carrying it out has begun. Anybody whose authority covers it may.
+    `fingerprint` is what they saw, where the door asks for it.
 
-    Raises NotFound, AlreadyDecided, TooLate, NotAuthorised or ReasonNeeded.
+    Raises NotFound, AlreadyDecided, Stale, TooLate, NotAuthorised or ReasonNeeded.
     """
     with transaction.atomic():
         request = get(request_id)
+        if request.status not in (Status.PENDING, Status.APPROVED):
+            raise already_decided(request)
+        check_seen(request, fingerprint)
         rules.check_revocation(
             request.asked(), decider_of(user, request), used=request.used_at is not None, reason=reason
         )

@@ -19,6 +19,16 @@ def get(request_id: int) -> ApprovalRequest:
         raise rules.NotFound(f"There is no request {request_id}.") from None
 
 
+def check_seen(request: ApprovalRequest, fingerprint: str | None) -> None:
+    """Raise Stale where it is not what the person saw. None: the door does not ask what they saw."""
+    if fingerprint is not None and fingerprint != request.fingerprint:
+        raise changed_since()
+
+
+def changed_since() -> rules.Stale:
+    return rules.Stale("This request has changed since you opened it. Look at it again before you decide.")
+
+
 def unmoved(request: ApprovalRequest) -> QuerySet[ApprovalRequest]:
     """The row, if it still is as it was read: neither decided, nor changed, nor sent back since."""
     return ApprovalRequest.objects.filter(
@@ -66,9 +76,7 @@ def move(
 def already_decided(request: ApprovalRequest) -> rules.Refusal:
     """Who was first, and when; or that it changed meanwhile, where it is still open."""
     if request.status == Status.PENDING:
-        return rules.Stale(
-            "This request has changed since you opened it. Look at it again before you decide."
-        )
+        return changed_since()
     last = (
         AuditEvent.objects.filter(request_id=request.pk, after=request.status)
         .select_related("detail")

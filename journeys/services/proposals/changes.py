@@ -127,9 +127,9 @@ def _schedule(text: str, rules: PolicyDocument) -> str:
         return ""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the year 1 in a zone ahead of UTC lies before all time
         raise CannotChange(f"“{text}” is no time: write it like 2025-01-31T09:00.") from None
-    moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     latest = timezone.now() + timedelta(hours=rules.clocks.execute_by_hours)
     if moment > latest:
         raise CannotChange(f"An approval holds until {shown.absolute(latest)}: it cannot be later.")
