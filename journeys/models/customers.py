@@ -39,7 +39,10 @@ class Customer(models.Model):
                 name="journeys_value_not_negative",
             ),
         ]
-        indexes = [models.Index(fields=["email"], name="journeys_customer_email")]
+        indexes = [
+            models.Index(fields=["email"], name="journeys_customer_email"),
+            models.Index(fields=["owner", "customer_id"], name="journeys_customer_owner"),
+        ]
 
     def __str__(self):
         return self.name or self.customer_id

@@ -112,6 +112,7 @@ class Intervention(models.Model):
         indexes = [
             models.Index(fields=["customer", "-generated_at"], name="journeys_intervention_history"),
             models.Index(fields=["status", "generated_at"], name="journeys_intervention_status"),
+            models.Index(fields=["-generated_at", "-intervention_id"], name="journeys_intervention_latest"),
             models.Index(fields=["recipient"], name="journeys_intervention_to"),
         ]
 
@@ -204,6 +205,7 @@ class Outcome(models.Model):
         default_permissions = ("view",)
         permissions = [("record_outcome", "Can record outcomes")]
         ordering = ["-measured_at", "-recorded_at"]
+        indexes = [models.Index(fields=["-recorded_at", "-outcome_id"], name="journeys_outcome_latest")]
 
     def __str__(self):
         return f"{self.get_outcome_display()} ({self.intervention_id})"

@@ -1,0 +1,128 @@
+"""Signals, and what runs made of them: assessments, suppressions."""
+
+import django_filters
+from rest_framework import serializers
+
+from approvals.api.auth import Need
+from approvals.api.filters import Id, Is, OneOf
+from approvals.api.paging import Order
+from approvals.api.serializers import Cut, Shown
+from approvals.api.views import NumberedRows, Rows
+from journeys.domain.vocabulary import Disposition
+from journeys.models import Assessment, Signal
+
+ASSESSMENTS = dict.fromkeys(
+    ("list", "retrieve"), Need(scope="assessments:read", permissions=("journeys.view_assessment",))
+)
+
+
+class SignalOut(Shown):
+    customer_id = serializers.CharField(help_text="Kept as it came, known or not.")
+
+    class Meta:
+        model = Signal
+        fields = (
+            "signal_id", "customer_id", "signal_type", "signal_strength", "detected_at", "journey_stage",
+            "source", "received_at",
+        )  # fmt: skip
+
+
+class SignalFilters(django_filters.FilterSet):
+    customer_id = Is()
+
+
+class Signals(Rows):
+    """Signals; those of one customer the latest first."""
+
+    noun = "signal"
+    needs = dict.fromkeys(
+        ("list", "retrieve"), Need(scope="signals:read", permissions=("journeys.view_signal",))
+    )
+    queryset = Signal.objects.all()
+    serializer_class = SignalOut
+    filterset_class = SignalFilters
+    lookup_field = "signal_id"
+    orders = (
+        Order("-detected_at", ("-detected_at", "-signal_id"), given="customer_id"),
+        Order("detected_at", ("detected_at", "signal_id"), given="customer_id"),
+        Order("signal_id", ("signal_id",)),
+        Order("-signal_id", ("-signal_id",)),
+    )
+
+
+class Contributions(Cut):
+    """What the overall risk score is the sum of."""
+
+    signals = serializers.FloatField(source="contribution_signals")
+    time_in_state = serializers.FloatField(source="contribution_time_in_state")
+    customer_value = serializers.FloatField(source="contribution_customer_value")
+    signal_count = serializers.FloatField(source="contribution_signal_count")
+
+
+class AssessmentOut(Shown):
+    run_id = serializers.IntegerField()
+    customer_id = serializers.CharField()
+    contributions = Contributions(source="*")
+    risk_factors = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = Assessment
+        fields = (
+            "id", "run_id", "customer_id", "as_of", "journey_stage", "days_in_state", "stage_health",
+            "signal_risk", "friction_score", "overall_risk_score", "churn_risk_score", "contributions",
+            "risk_tier", "urgency", "risk_factors", "confidence", "recommended_action", "channel",
+            "priority_score", "disposition", "suppression_reason", "disposition_detail",
+        )  # fmt: skip
+
+
+class SuppressedFilters(django_filters.FilterSet):
+    run_id = Id()
+    customer_id = Is()
+    suppression_reason = OneOf(choices=Assessment._meta.get_field("suppression_reason").choices)
+
+
+class AssessmentFilters(django_filters.FilterSet):
+    run_id = Id()
+    customer_id = Is()
+    disposition = OneOf(choices=Assessment._meta.get_field("disposition").choices)
+    risk_tier = OneOf(choices=Assessment._meta.get_field("risk_tier").choices)
+
+
+class Assessments(NumberedRows):
+    """What runs concluded: of one run by customer, of one customer the latest first."""
+
+    noun = "assessment"
+    needs = ASSESSMENTS
+    queryset = Assessment.objects.all()
+    serializer_class = AssessmentOut
+    filterset_class = AssessmentFilters
+    orders = (
+        Order("customer_id", ("customer_id", "id"), given="run_id"),
+        Order("-as_of", ("-as_of", "-id"), given="customer_id"),
+        Order("-id", ("-id",)),
+        Order("id", ("id",)),
+    )
+
+
+class SuppressedOut(Shown):
+    run_id = serializers.IntegerField()
+    customer_id = serializers.CharField()
+    detail = serializers.CharField(source="disposition_detail", help_text="Why, for a person.")
+
+    class Meta:
+        model = Assessment
+        fields = (
+            "id", "run_id", "customer_id", "as_of", "recommended_action", "channel", "priority_score",
+            "risk_tier", "suppression_reason", "detail",
+        )  # fmt: skip
+
+
+class Suppressed(NumberedRows):
+    """What was called for and not proposed, with the reason why."""
+
+    noun = "suppressed"
+    needs = ASSESSMENTS
+    queryset = Assessment.objects.filter(disposition=Disposition.SUPPRESSED)
+    serializer_class = SuppressedOut
+    filterset_class = SuppressedFilters
+    orders = Assessments.orders
