@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import ClassVar, Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar, get_args, get_origin
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -328,6 +328,43 @@ def columns(kind: type[Record]) -> tuple[Column, ...]:
         Column(item.name, item.default is MISSING, item.metadata["read"], item.metadata.get("empty"))
         for item in fields(kind)
     )
+
+
+# What JSON must have for a field of this type, and how that is called. Money may be text, so that no digit is
+# lost on the way.
+_JSON_TYPES: dict[object, tuple[tuple[type, ...], str]] = {
+    str: ((str,), "a string"),
+    date: ((str,), "a string"),
+    datetime: ((str,), "a string"),
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    Decimal: ((int, float, str), "a number, or a string with one"),
+    tuple: ((list,), "a list of strings"),
+}
+
+
+@cache
+def json_types(kind: type[Record]) -> dict[str, tuple[frozenset[type], str]]:
+    """By field: what a value may be in JSON, and how that is called."""
+    found = {}
+    for item in fields(kind):
+        parts = [part for part in get_args(item.type) or (item.type,) if part is not Unset]
+        nullable = type(None) in parts or item.default is not MISSING
+        types, told = _JSON_TYPES[next(get_origin(part) or part for part in parts if part is not type(None))]
+        found[item.name] = (frozenset(types) | ({type(None)} if nullable else set()), told)
+    return found
+
+
+def check_json(kind: type[Record], raw: object) -> None:
+    """Raises InvalidRecord where a value has another type in JSON than its field: a file knows only text, but
+    what a program sends as "5" is no number."""
+    if not isinstance(raw, dict):
+        raise InvalidRecord("", "must be an object with named fields")
+    types = json_types(kind)
+    for name, value in raw.items():
+        if name in types and type(value) not in types[name][0]:
+            raise InvalidRecord(name, f"must be {types[name][1]}, not {shown(value)}")
 
 
 @cache

@@ -19,6 +19,7 @@ from rest_framework.settings import api_settings
 
 from approvals import rules
 from approvals.services import NothingChanged, TooMany
+from approvals.services.idempotency import InFlight, OtherBody
 from approvals.subjects import CannotChange
 
 MEDIA_TYPE = "application/problem+json"
@@ -141,6 +142,8 @@ register(
         CannotChange: Kind(422, "That cannot be changed so"),
         NothingChanged: Kind(422, "Nothing would be different"),
         TooMany: Kind(422, "Too many at once"),
+        InFlight: Kind(409, "The first request with this key is being answered"),
+        OtherBody: Kind(409, "This key was sent with another request"),
     }
 )
 

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from approvals.api.auth import Need
 from approvals.api.filters import Filters
+from approvals.api.idempotency import once
 from approvals.api.paging import KeysetPagination, Order
 from approvals.api.problems import BadQuery
 from approvals.api.schema import Schema
@@ -45,6 +46,8 @@ class ApiView(GenericViewSet):
         if any(_NOT_IN_A_PATH.search(str(value)) for value in kwargs.values()):
             raise NotFound(f"There is no such {self.noun}.")
         _check_query(request, self.parameters())
+        if request.method == "POST" and self.action:
+            self.post = once(request, self.post)
 
     def parameters(self) -> set[str]:
         """The names that may stand in the query."""

@@ -2,6 +2,7 @@
 
 from approvals.models.audit import AuditDetail, AuditEvent, AuditHead, ChainCheck, Decision
 from approvals.models.authority import AuthorityLimit, Delegation
+from approvals.models.idempotency import IdempotencyKey
 from approvals.models.notices import Notice
 from approvals.models.preferences import Preferences
 from approvals.models.requests import ApprovalRequest, RequestRevision
@@ -24,6 +25,7 @@ __all__ = [
     "ChainCheck",
     "Decision",
     "Delegation",
+    "IdempotencyKey",
     "Notice",
     "Preferences",
     "RequestRevision",

@@ -8,7 +8,9 @@ from approvals.api.filters import Is, OneOf, YesNo
 from approvals.api.paging import Order
 from approvals.api.serializers import Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.models import Customer, JourneyState
+from journeys.records import CustomerRecord, StateRecord
 
 
 class CustomerOut(Shown):
@@ -30,13 +32,14 @@ class CustomerFilters(django_filters.FilterSet):
     do_not_contact = YesNo()
 
 
+@receives(CustomerRecord, RECEIVED[CustomerRecord])
 class Customers(Rows):
-    """Customers, by their id."""
+    """Customers, by their id. What is sent of one changes the fields that it names."""
 
     noun = "customer"
     needs = dict.fromkeys(
         ("list", "retrieve"), Need(scope="customers:read", permissions=("journeys.view_customer",))
-    )
+    ) | sends(Need(scope="customers:write", permissions=("journeys.add_customer",)))
     queryset = Customer.objects.all()
     serializer_class = CustomerOut
     filterset_class = CustomerFilters
@@ -61,13 +64,14 @@ class JourneyStateFilters(django_filters.FilterSet):
     open = YesNo(field_name="left_on", lookup_expr="isnull")
 
 
+@receives(StateRecord, RECEIVED[StateRecord])
 class JourneyStates(NumberedRows):
     """The stages of customers; one of each customer is open (`left_on` is null)."""
 
     noun = "journey state"
     needs = dict.fromkeys(
         ("list", "retrieve"), Need(scope="customers:read", permissions=("journeys.view_journeystate",))
-    )
+    ) | sends(Need(scope="customers:write", permissions=("journeys.add_journeystate",)))
     queryset = JourneyState.objects.all()
     serializer_class = JourneyStateOut
     filterset_class = JourneyStateFilters

@@ -8,7 +8,9 @@ from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
 from approvals.api.serializers import Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.models import Execution, Intervention, Outcome
+from journeys.records import OutcomeRecord
 
 
 class InterventionOut(Shown):
@@ -102,13 +104,14 @@ class OutcomeFilters(django_filters.FilterSet):
     outcome = OneOf(choices=Outcome._meta.get_field("outcome").choices)
 
 
+@receives(OutcomeRecord, RECEIVED[OutcomeRecord])
 class Outcomes(Rows):
     """What came of interventions, the last recorded first. Null where nobody measured it."""
 
     noun = "outcome"
     needs = dict.fromkeys(
         ("list", "retrieve"), Need(scope="outcomes:read", permissions=("journeys.view_outcome",))
-    )
+    ) | sends(Need(scope="outcomes:write", permissions=("journeys.record_outcome",)))
     queryset = Outcome.objects.all()
     serializer_class = OutcomeOut
     filterset_class = OutcomeFilters

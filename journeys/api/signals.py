@@ -8,8 +8,10 @@ from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
 from approvals.api.serializers import Cut, Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.domain.vocabulary import Disposition
 from journeys.models import Assessment, Signal
+from journeys.records import SignalRecord
 
 ASSESSMENTS = dict.fromkeys(
     ("list", "retrieve"), Need(scope="assessments:read", permissions=("journeys.view_assessment",))
@@ -31,13 +33,14 @@ class SignalFilters(django_filters.FilterSet):
     customer_id = Is()
 
 
+@receives(SignalRecord, RECEIVED[SignalRecord])
 class Signals(Rows):
     """Signals; those of one customer the latest first."""
 
     noun = "signal"
     needs = dict.fromkeys(
         ("list", "retrieve"), Need(scope="signals:read", permissions=("journeys.view_signal",))
-    )
+    ) | sends(Need(scope="signals:write", permissions=("journeys.add_signal",)))
     queryset = Signal.objects.all()
     serializer_class = SignalOut
     filterset_class = SignalFilters

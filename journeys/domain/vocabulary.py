@@ -105,6 +105,7 @@ class FindingKind(StrEnum):
     UNKNOWN_VALUE = "unknown_value"
     MISSING_STATE = "missing_state"
     BAD_RECORD = "bad_record"
+    HELD_RECORD = "held_record"
 
 
 class PersonReason(StrEnum):
@@ -273,6 +274,7 @@ LABELS: dict[str, str] = {
     "unknown_value": "Missing or unknown value",
     "missing_state": "No open journey state",
     "bad_record": "Bad record",
+    "held_record": "Held for an unknown customer",
     # why a person
     "tier_high": "The risk is high",
     "urgency_high": "The urgency is high",

@@ -124,12 +124,7 @@ def note_portfolio_findings(context: Context) -> None:
     if not context.dry_run:
         findings.mend_joined_signals()
     for chunk in _chunks(orphaned.values_list("signal_id", "customer_id").iterator()):
-        context.note(
-            [
-                NewFinding(FindingKind.ORPHAN_SIGNAL, signal_id, f"There is no customer {customer_id}.")
-                for signal_id, customer_id in chunk
-            ]
-        )
+        context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id in chunk])
     _, ahead = cases.window(context.today, context.rules)
     future = Signal.objects.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
     for chunk in _chunks(future.iterator()):

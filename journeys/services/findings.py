@@ -88,6 +88,10 @@ def mend(*, finding_ids: Iterable[int], note: str) -> int:
     return mended
 
 
+def of_orphan(signal_id: str, customer_id: str) -> NewFinding:
+    return NewFinding(FindingKind.ORPHAN_SIGNAL, signal_id, f"There is no customer {customer_id}.")
+
+
 def mend_joined_signals() -> int:
     """Mend the findings on signals of an unknown customer whose customer has arrived since."""
     arrived = Customer.objects.filter(pk=OuterRef("customer_id"))

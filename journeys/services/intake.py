@@ -14,6 +14,7 @@ from enum import StrEnum
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
+from approvals.rows import insert_all
 from journeys.domain.policy import PUBLISHED
 from journeys.domain.vocabulary import Action, Channel, InterventionStatus, Origin
 from journeys.models import Customer, Intervention, JourneyState, Outcome, Signal
@@ -401,7 +402,7 @@ class _Writes:
             self.model.objects.bulk_update(rows, names, batch_size=_BATCH)
         if self.model._meta.pk.name != "id":
             self.new.sort(key=lambda row: row.pk)
-        self.model.objects.bulk_create(self.new, batch_size=_BATCH)
+        insert_all(self.model, self.new)
 
 
 def _differences(row: models.Model, values: dict) -> list[str]:

@@ -14,6 +14,7 @@ from approvals.invariants import Breach, broken
 from approvals.postbox import send_due, write_digests_of
 from approvals.rules import is_working
 from approvals.services import check_chain, escalate_due, expire_overdue, remind_due, reroute_due
+from approvals.services.idempotency import forget_old
 from journeys.models import Heartbeat, InvariantCheck
 from journeys.services.execution import WORKER, execute_due, give_up_overdue
 from journeys.services.marks import ring_for_unheard
@@ -43,6 +44,7 @@ def sweep() -> None:
         _reroute,
         give_up_overdue,
         execute_due,
+        forget_old,
         _digest,
         send_due,
         deliver_all,
