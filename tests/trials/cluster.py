@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,21 +34,21 @@ def database_url() -> str:
     return f"postgresql://{user}{secret}@{host}:{where['PORT'] or 5432}/{where['NAME']}"
 
 
-class Cluster:
-    """`manage.py qcluster` in a process group of its own, as a supervisor would keep it."""
+class Group:
+    """A command on the test's database, in a process group of its own, as a supervisor would keep it."""
 
-    def __init__(self, *, mail_port: int, log: Path) -> None:
+    def __init__(self, command: list[str], *, log: Path, **settings: str) -> None:
+        self._name = f"trial-{random.getrandbits(32):x}"
         environment = {
             **os.environ,
             "DATABASE_URL": database_url(),
-            "EMAIL_HOST": "127.0.0.1",
-            "EMAIL_PORT": str(mail_port),
-            "EMAIL_TIMEOUT": "10",
             "DJANGO_SETTINGS_MODULE": "cjo_site.settings",
+            "PGAPPNAME": self._name,
+            **settings,
         }
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "qcluster"],
+                [sys.executable, *command],
                 cwd=ROOT,
                 env=environment,
                 stdout=out,
@@ -61,15 +62,33 @@ class Cluster:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if connection.vendor == "postgresql":
-            wait_until(lambda: _other_backends() == 0)
+            wait_until(lambda: _backends_of(self._name) == 0)
 
 
-def _other_backends() -> int:
+class Cluster(Group):
+    def __init__(self, *, mail_port: int, log: Path) -> None:
+        mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(mail_port), "EMAIL_TIMEOUT": "10"}
+        super().__init__(["manage.py", "qcluster"], log=log, **mail)
+
+
+class Web(Group):
+    """gunicorn as the README has it, on a free port of its own."""
+
+    def __init__(self, *, log: Path) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        served = ["-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "2", "--threads", "4"]
+        super().__init__([*served, "cjo_site.wsgi"], log=log, HTTPS="0", ALLOWED_HOSTS="127.0.0.1")
+
+
+def _backends_of(name: str) -> int:
     """A commit that was on its way when its client died still arrives."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            "AND backend_type = 'client backend' AND application_name = %s",
+            [name],
         )
         return cursor.fetchone()[0]
 
