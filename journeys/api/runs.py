@@ -8,6 +8,7 @@ from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
 from approvals.api.serializers import Shown
 from approvals.api.views import NumberedRows
+from journeys.api.starting import STARTS, StartsRuns
 from journeys.models import Finding, PipelineRun
 
 READ = dict.fromkeys(
@@ -28,8 +29,8 @@ class RunOut(Shown):
         model = PipelineRun
         fields = (
             "id", "status", "scope", "customer_id", "as_of", "policy", "goal", "steps", "counts",
-            "auto_approve_for_testing", "requested_by_name", "door", "queued_at", "started_at",
-            "heartbeat_at", "finished_at", "error",
+            "auto_approve_for_testing", "dry_run", "requested_by_name", "door", "queued_at", "started_at",
+            "heartbeat_at", "finished_at", "cancelled_at", "cancelled_by", "error",
         )  # fmt: skip
 
 
@@ -39,11 +40,11 @@ class RunFilters(django_filters.FilterSet):
     customer_id = Is()
 
 
-class Runs(NumberedRows):
-    """Runs of the pipeline, the newest first."""
+class Runs(StartsRuns, NumberedRows):
+    """Runs of the pipeline, the newest first. While one goes on, `steps` and `counts` say how far it is."""
 
     noun = "run"
-    needs = READ
+    needs = READ | STARTS
     queryset = PipelineRun.objects.select_related("policy").defer("report")
     serializer_class = RunOut
     filterset_class = RunFilters

@@ -60,6 +60,12 @@ class BadScope(Refusal):
     code = "bad_scope"
 
 
+class NotInForce(Refusal):
+    """Another policy can be tried, by a dry run."""
+
+    code = "not_in_force"
+
+
 class RunUnderWay(Refusal):
     code = "run_under_way"
 
@@ -89,8 +95,8 @@ def plan_run(
 ) -> PipelineRun:
     """An unsaved run with its goal and plan.
 
-    Raises BadScope where there is nothing to run on, the customer is unknown or the day lies ahead, and
-    Refusal where automatic approval is refused.
+    Raises BadScope where there is nothing to run on, the customer is unknown or the day lies ahead,
+    NotInForce, and Refusal where automatic approval is refused.
     """
     today = _today()
     as_of = as_of or today
@@ -100,6 +106,8 @@ def plan_run(
         raise BadScope(f"There is no customer “{customer_id}”.")
     if not customer_id and not Customer.objects.exists():
         raise BadScope("There are no customers at all: load some first, for example by `loaddata sample`.")
+    if not policy.active and not dry_run:
+        raise NotInForce(f"Policy {policy} is not in force: only a dry run may try it.")
     auto_approve_for_testing = auto_approve_for_testing or settings.AUTO_APPROVE_FOR_TESTING
     if auto_approve_for_testing and (refusal := testing_refusal()):
         raise Refusal(refusal)
