@@ -64,7 +64,8 @@ class Act:
     """Something that can be done from a page.
 
     `name` is its address below the row's. `perform(request, row, cleaned data)` calls the service and returns
-    the sentence that tells of the success; it raises Refusal. `offered(request, row)` says whether the form
+    the sentence that tells of the success, or the answer itself where it is shown once only; it raises
+    Refusal. `offered(request, row)` says whether the form
     is shown; the service itself decides whether it may be done. `initial(request, row)` fills in the form,
     and `afterwards(request, row)` is the address that follows (default: the page again). `fields(request,
     row)` are added to those of the form, where they depend on the row.
@@ -74,7 +75,7 @@ class Act:
     title: str
     button: str
     form: Callable[..., forms.Form]
-    perform: Callable[[HttpRequest, Model, dict], str]
+    perform: Callable[[HttpRequest, Model, dict], str | HttpResponse]
     offered: Callable[[HttpRequest, Model], bool] = lambda request, row: True
     explanation: str = ""
     initial: Callable[[HttpRequest, Model], dict] = lambda request, row: {}
@@ -283,12 +284,14 @@ class DeskAdmin(admin.ModelAdmin):
         forbidden = False
         if form.is_valid():
             try:
-                sentence = act.perform(request, row, form.cleaned_data)
+                told = act.perform(request, row, form.cleaned_data)
             except Refusal as refusal:
                 form.add_error(None, str(refusal))
                 forbidden = isinstance(refusal, NotAuthorised | OwnRequest)
             else:
-                messages.success(request, sentence)
+                if isinstance(told, HttpResponse):
+                    return told
+                messages.success(request, told)
                 page = self.list_url() if row is None else self.row_url(row)
                 return HttpResponseRedirect(act.afterwards(request, row) if act.afterwards else page)
         return OfferedAct(act, form, self._act_url(act, row), forbidden)

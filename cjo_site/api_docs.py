@@ -20,3 +20,4 @@ class SchemaPage(SpectacularSwaggerSplitView):
     permission_classes = (AllowAny,)
     throttle_classes = ()
     url_name = "schema"
+    template_name = "cjo/api_docs.html"

@@ -33,6 +33,7 @@ from journeys.models import (
 )
 from journeys.services import policies
 from tests import acting, hooks
+from tests.api import token_of
 from tests.forms import acts, form
 from tests.trials.portfolio import PASSWORD
 from tests.urls import Address, addresses
@@ -98,6 +99,12 @@ do approvals_approvalrequest_revoke               | –   | –   | –   | yes 
 approvals_approvalrequest_change                  | –   | –   | yes | yes | yes | yes | yes
 approvals_preferences_changelist                  | –   | yes | yes | yes | yes | yes | yes
 do approvals_preferences_choose-time-zone         | –   | yes | yes | yes | yes | yes | yes
+approvals_apitoken_changelist                     | –   | –   | yes | yes | yes | yes | yes
+do approvals_apitoken_make-own                    | –   | –   | yes | yes | yes | –   | yes
+do approvals_apitoken_make-for-service            | –   | –   | –   | –   | –   | –   | yes
+do approvals_apitoken_rotate                      | –   | –   | yes | yes | yes | –   | yes
+do approvals_apitoken_revoke                      | –   | –   | yes | yes | yes | –   | yes
+approvals_apitoken_change                         | –   | –   | –   | –   | –   | yes | yes
 approvals_auditevent_changelist                   | –   | yes | yes | yes | yes | yes | yes
 approvals_auditevent_export                       | –   | –   | –   | –   | –   | yes | yes
 approvals_auditevent_change                       | –   | –   | –   | –   | –   | yes | yes
@@ -223,6 +230,7 @@ def everything(people, sample_run, lived_in):
     """C004 waits for a decision, C005 is a task with its owner, the operator; the rest is there."""
     policies.add_policy(name="another", document={}, created_by="a test")
     _measured(sample_run)
+    token_of(people["manager2"], "customers:read")
     AccessAttempt.objects.create(username="operator", failures_since_start=1)
     AccessFailureLog.objects.create(username="operator")
     now = timezone.now()
@@ -341,6 +349,18 @@ def delegation_of_theirs(people, user):
     return row.pk, {}
 
 
+def token_of_theirs(people, user):
+    """Their own, where they may make one."""
+    owner = user if user and user.has_perm("approvals.issue_apitoken") else people["manager2"]
+    token, _ = token_of(owner, "customers:read")
+    return token.pk, {"days": "30", "overlap": "1"}
+
+
+def make_token(people, user):
+    fields = {"name": "CRM", "scopes": "customers:read", "days": "30", "owner": "operator"}
+    return None, fields | {"password": PASSWORD}
+
+
 def _a_limit() -> int:
     return AuthorityLimit.objects.get(name="approvers").pk
 
@@ -385,6 +405,10 @@ def situations() -> dict[str, Callable]:
         f"{customer}wish": _given(lambda: "C003", {"do_not_contact": "on", "reason": "They asked."}),
         f"{customer}end-wish": end_wish,
         f"{request}decide-several": decide_several,
+        "admin:approvals_apitoken_make-own": make_token,
+        "admin:approvals_apitoken_make-for-service": make_token,
+        "admin:approvals_apitoken_rotate": token_of_theirs,
+        "admin:approvals_apitoken_revoke": token_of_theirs,
         "admin:journeys_executionswitch_stop": _given(None, {"reason": "Stop."}),
         "admin:journeys_executionswitch_set": switch_on,
         "admin:journeys_finding_dismiss": _given(
@@ -458,6 +482,8 @@ def edits(address: Address, people, user) -> bool:
 def does(address: Address, people, user) -> bool:
     key, fields = situations()[address.name](people, user)
     page = client_of(user).post(address.at(key), fields)
+    if page.status_code == 200 and b"It is good until" in page.content:  # a token, shown this once
+        return True
     if page.status_code == 200:
         pytest.fail(f"{address.name}: neither done nor forbidden.")
     if address.name.endswith("_decide-several"):  # each row answers for itself

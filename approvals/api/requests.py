@@ -168,6 +168,7 @@ def act(name: str, takes: type[Taken], *errors: int):
                 raise
             return Response(self.get_serializer(self.get_object()).data)
 
+        handler.headers = {"If-Match": "The ETag of the request as it was seen, instead of `fingerprint`."}
         handler.errors = {404: "not-found", 409: "already-decided", 412: "stale", 428: "precondition-needed"}
         route = action(detail=True, methods=["post"], url_path=name, filter_backends=())
         return extend_schema(request=takes, responses=ApprovalRequestOut)(route(handler))

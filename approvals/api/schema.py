@@ -55,15 +55,15 @@ class Schema(AutoSchema):
                     description="Only these fields of each row, with commas between them.",
                 )
             )
+        if "{" in self.path and self.view.lookup_is_number:
+            name = "id" if self.view.lookup_field == "pk" else self.view.lookup_field
+            number = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+            parameters.append(OpenApiParameter(name, number, OpenApiParameter.PATH))
+        headers = getattr(getattr(self.view, self.view.action), "headers", {})
         if self.method == "GET":
-            parameters.append(
-                OpenApiParameter(
-                    "If-None-Match",
-                    str,
-                    OpenApiParameter.HEADER,
-                    description="The ETag of an earlier answer: 304 where it is still the same.",
-                )
-            )
+            headers = {"If-None-Match": "The ETag of an earlier answer: 304 where it is still the same."}
+        for name, told in headers.items():
+            parameters.append(OpenApiParameter(name, str, OpenApiParameter.HEADER, description=told))
         return parameters
 
     def errors(self) -> dict[int, str]:

@@ -82,6 +82,7 @@ class Rows(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiView):
     filterset_class = None
     pagination_class = KeysetPagination
     lookup_value_regex = "[^/]+"
+    lookup_is_number = False
     # What a page shows of each row, where that is less than the row's own page.
     list_serializer_class = None
 
@@ -114,6 +115,7 @@ class NumberedRows(Rows):
     """Rows whose key is a number."""
 
     lookup_value_regex = "[0-9]{1,18}"
+    lookup_is_number = True
 
 
 def _check_query(request: HttpRequest, known: set[str]) -> None:
