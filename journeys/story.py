@@ -8,7 +8,6 @@ from itertools import islice
 from typing import NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Q
 from django.utils import timezone
 
 from approvals import shown
@@ -68,6 +67,12 @@ class Awaited(NamedTuple):
     reviewed_by: str
 
 
+_ENDED_EARLY = {
+    PipelineRun.Status.FAILED: "The run broke off",
+    PipelineRun.Status.CANCELLED: "The run was cancelled",
+}
+
+
 # -- run by run
 
 
@@ -85,7 +90,7 @@ class _Conclusion(NamedTuple):
 
 def why_not_contacted(customer: Customer, *, runs: int = RUNS) -> list[Line]:
     """Latest first, of the last `runs` runs that looked at this customer or at the whole portfolio."""
-    rows = list(_runs(customer)[:runs])
+    rows = _runs(customer, runs)
     concluded = Assessment.objects.filter(customer=customer, run__in=rows)
     assessments = {row.run_id: row for row in concluded.defer("risk_factors")}
     proposed = {
@@ -112,11 +117,22 @@ def why_not_contacted(customer: Customer, *, runs: int = RUNS) -> list[Line]:
     return lines[::-1]
 
 
-def _runs(customer: Customer):
-    """Without what a run's row is heavy with."""
-    concerned = Q(scope=PipelineRun.Scope.PORTFOLIO) | Q(customer=customer)
-    looked = PipelineRun.objects.filter(concerned).exclude(status=PipelineRun.Status.QUEUED)
-    return looked.only("as_of", "status", "finished_at").order_by("-pk")
+def _runs(customer: Customer, most: int) -> list[PipelineRun]:
+    """Latest first: the runs over the portfolio, those for this customer, and those for what came in that
+    looked at them too. Without what a run's row is heavy with."""
+    looked = PipelineRun.objects.exclude(status=PipelineRun.Status.QUEUED).order_by("-pk")
+    looked = looked.only("as_of", "status", "finished_at")
+    seen = customer.assessments.order_by("-as_of", "-pk").values_list("run_id", flat=True)[:most]
+    found = {
+        run.pk: run
+        for runs in (
+            looked.filter(scope=PipelineRun.Scope.PORTFOLIO)[:most],
+            looked.filter(customer=customer)[:most],
+            looked.filter(pk__in=list(seen)),
+        )
+        for run in runs
+    }
+    return sorted(found.values(), key=lambda run: -run.pk)[:most]
 
 
 def _concluded(
@@ -145,10 +161,9 @@ def _without_assessment(
     came_later = run.finished_at is not None and customer.received_at > run.finished_at
     if came_later or run.status == PipelineRun.Status.RUNNING:
         return None
-    if run.status == PipelineRun.Status.FAILED:
-        return _Conclusion(
-            ("failed",), "The run broke off", "It ended before it came to this customer; the next one does."
-        )
+    if run.status in _ENDED_EARLY:
+        heading = _ENDED_EARLY[run.status]
+        return _Conclusion((run.status,), heading, "It ended before it came to this customer.")
     if not any(entered <= run.as_of and (left is None or left > run.as_of) for entered, left in stays):
         return _Conclusion(
             ("no stage",),

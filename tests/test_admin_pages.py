@@ -327,6 +327,7 @@ def test_nothing_is_done_by_a_get(sample_run, people):
         *(f"customer/C003/{name}/" for name in ("propose", "wish", "end-wish")),
         *(f"intervention/{intervention.pk}/{name}/" for name in ("finish", "end", "outcome")),
         "executionswitch/stop/", "executionswitch/set/", "pipelinerun/run-now/",
+        f"pipelinerun/{PipelineRun.objects.first().pk}/cancel/",
         *(f"finding/{Finding.objects.first().pk}/{name}/" for name in ("dismiss", "link")),
         "signal/S009/link/", "policy/1/activate/",
     ]  # fmt: skip

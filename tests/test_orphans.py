@@ -5,7 +5,8 @@ from django.utils import timezone
 
 from approvals.models import AuditEvent
 from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
-from journeys.models import Assessment, Customer, Finding, Signal
+from journeys import pipeline
+from journeys.models import Assessment, Customer, Finding, Mark, Signal
 from journeys.records import SignalRecord, parse
 from journeys.services.findings import close
 from journeys.services.intake import Receipt, Taken, record_signal, save_customer, take
@@ -61,6 +62,7 @@ def test_what_cannot_be_linked_is_refused_in_words_and_nothing_moves(sample_run,
     signal = Signal.objects.get(pk="S009")
     assert (signal.customer_id, signal.received_for) == ("C999", "")
     assert Finding.objects.get(kind="orphan_signal").status == "open"
+    assert not Mark.objects.exists()
     assert AuditEvent.objects.count() == events
 
 
@@ -107,6 +109,14 @@ def test_the_next_run_weighs_it_and_finds_no_orphan(sample_run, people):
     assert after.contribution_signal_count > before.contribution_signal_count
     assert second.counts["signals"]["orphaned"] == 0
     assert Finding.objects.get(kind="orphan_signal").status == "mended"
+
+
+def test_a_worker_looks_at_the_customer_at_once(sample_run, people):
+    link(people["operator"])
+    assert [mark.customer_id for mark in Mark.objects.all()] == ["C003"]
+    pipeline.look_at_marked()
+    looked = Assessment.objects.filter(run__scope="marked")
+    assert [row.customer_id for row in looked] == ["C003"]
 
 
 def test_one_that_was_dismissed_can_still_be_linked(sample_run, people):

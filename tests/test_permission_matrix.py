@@ -20,6 +20,7 @@ from approvals.models import (
     WebhookEndpoint,
 )
 from approvals.rules import Refusal, Status
+from journeys import pipeline
 from journeys.domain.vocabulary import ExecutionStatus, FindingKind, InterventionStatus, OutcomeKind
 from journeys.models import (
     Assignment,
@@ -35,6 +36,7 @@ from journeys.services import policies
 from tests import acting, hooks
 from tests.api import token_of
 from tests.forms import acts, form
+from tests.runs import planned_run
 from tests.trials.portfolio import PASSWORD
 from tests.urls import Address, addresses
 
@@ -153,6 +155,7 @@ do journeys_policy_activate                       | –   | –   | –   | – 
 journeys_policy_change                            | –   | –   | yes | yes | yes | yes | yes
 journeys_pipelinerun_changelist                   | –   | –   | yes | yes | yes | yes | yes
 do journeys_pipelinerun_run-now                   | –   | –   | yes | –   | yes | –   | yes
+do journeys_pipelinerun_cancel                    | –   | –   | yes | –   | yes | –   | yes
 journeys_pipelinerun_report_latest                | –   | –   | yes | yes | yes | yes | yes
 journeys_pipelinerun_report                       | –   | –   | yes | yes | yes | yes | yes
 journeys_pipelinerun_change                       | –   | –   | yes | yes | yes | yes | yes
@@ -430,6 +433,7 @@ def situations() -> dict[str, Callable]:
             lambda: Policy.objects.get(active=False).pk, {"note": "It is time.", "reason": "It is time."}
         ),
         "admin:journeys_pipelinerun_run-now": _given(None, {}),
+        "admin:journeys_pipelinerun_cancel": _given(lambda: pipeline.queue(planned_run()).pk, {}),
         "admin:approvals_delegation_delegate": _given(None, {"to": "approver2", "reason": "", **_dates()}),
         "admin:approvals_delegation_end": delegation_of_theirs,
         f"{endpoint}add": _given(

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from approvals.services import actor_of
 from journeys import pipeline
 from journeys.models import Assessment, Customer, Heartbeat, JourneyState, PipelineRun, Signal
 from journeys.pipeline import steps as pipeline_steps
@@ -156,6 +157,45 @@ def test_a_run_that_broke_says_where_how_far_and_what_stays(sample, people, smal
     assert "It had written 4 of 10 customers; that stays" in told
     assert "data-live" not in html
     assert "What became of 4 customers" in told
+
+
+@pytest.mark.parametrize("who", ["approver", "auditor"])
+def test_who_may_not_run_the_pipeline_cancels_nothing(sample, people, who):
+    run = pipeline.queue(planned_run())
+    client = client_of(people[who])
+    assert 'id="cancel"' not in client.get(page(run)).content.decode()
+    assert client.post(page(run).replace("/change/", "/cancel/")).status_code == 403
+    assert PipelineRun.objects.get().status == "queued"
+
+
+def test_a_queued_run_is_cancelled_on_its_page(sample, people):
+    run = pipeline.queue(planned_run())
+    client = client_of(people["operator"])
+    assert 'id="cancel"' in client.get(page(run)).content.decode()
+    html = client.post(page(run).replace("/change/", "/cancel/"), follow=True).content.decode()
+    assert "Cancelled by operator" in text(html)
+    assert 'id="cancel"' not in html
+    assert client.get("/admin/journeys/pipelinerun/").status_code == 200
+    done = run_pipeline()
+    refused = client.post(page(done).replace("/change/", "/cancel/")).content.decode()
+    assert "there is nothing to cancel" in refused
+    assert PipelineRun.objects.get(pk=done.pk).status == "succeeded"
+
+
+def test_a_run_that_is_cancelled_under_way_says_what_was_done(sample, people, small_ranges):
+    pages = []
+
+    def stop(customers: int) -> None:
+        pipeline.cancel(PipelineRun.objects.get().pk, actor=actor_of(people["operator"], door="test"))
+        pages.append(html_of(people["operator"], PipelineRun.objects.get()))
+
+    pipeline.run(planned_run(), on_progress=stop)
+    assert "It ends after the range that it is at" in pages[0]
+    assert "data-live" in pages[0]
+    over = html_of(people["operator"], PipelineRun.objects.get())
+    assert "Cancelled by operator" in text(over)
+    assert "It had written 4 of 10 customers" in text(over)
+    assert "What became of 4 customers" in text(over)
 
 
 # -- what became of everybody

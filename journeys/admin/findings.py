@@ -52,7 +52,7 @@ def link_act(signal_id: Callable[[Model], str], *, orphaned: Callable[[Model], b
 
     def perform(request, row: Model, data: dict) -> str:
         signal = link_orphan(signal_id=signal_id(row), **data, **who(request))
-        return f"{signal.pk} counts for {signal.customer} ({signal.customer_id}) from the next run on."
+        return f"{signal.pk} counts for {signal.customer} ({signal.customer_id}) from now on."
 
     return Act(
         name="link",
@@ -61,7 +61,8 @@ def link_act(signal_id: Callable[[Model], str], *, orphaned: Callable[[Model], b
         form=LinkForm,
         perform=perform,
         offered=lambda request, row: request.user.has_perm(LINK_PERMISSION) and orphaned(row),
-        explanation="It counts for them from the next run on. The id that it came with is kept.",
+        explanation="It counts for them from now on, and a worker looks at them at once. The id that it "
+        "came with is kept.",
     )
 
 

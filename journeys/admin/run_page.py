@@ -17,7 +17,7 @@ from journeys.services.upkeep import HEARTBEAT
 SHOWN = 25
 # The worker shows itself every minute.
 _WORKER_SILENT = timedelta(minutes=3)
-_LIVE = (PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)
+LIVE = (PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)
 
 
 class Progress(NamedTuple):
@@ -40,7 +40,7 @@ class Became(NamedTuple):
 
 
 def context(run: PipelineRun) -> dict:
-    live = run.status in _LIVE
+    live = run.status in LIVE
     now = timezone.now()
     shared = {
         "live": live,

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from approvals.admin.filters import known_values
 from approvals.desk import DOOR, Act, DeskAdmin, DeskForm, column
-from approvals.rules import NotAuthorised
+from approvals.rules import Actor, NotAuthorised
 from approvals.services import actor_of
 from approvals.templatetags.desk import ago, chip, day
 from journeys import charts, pipeline, reports
@@ -31,8 +31,7 @@ def _run_now(request, row, data: dict) -> str:
     waiting = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
     if waiting.filter(status__in=(PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)).exists():
         raise pipeline.RunUnderWay("A run over the portfolio is queued or under way already.")
-    actor = actor_of(request.user, door=DOOR, address=request.META.get("REMOTE_ADDR", ""))
-    queued = pipeline.queue(pipeline.plan_run(policy=in_force(), actor=actor))
+    queued = pipeline.queue(pipeline.plan_run(policy=in_force(), actor=_actor(request)))
     return f"{queued} was asked for."
 
 
@@ -41,7 +40,18 @@ def _newest_run(request, row) -> str:
     return page_of("pipelinerun", newest.values_list("pk", flat=True).first())
 
 
-_TONES = {"failed": "high", "running": "medium", "queued": "medium", "succeeded": "low"}
+def _cancel(request, row: PipelineRun, data: dict) -> str:
+    if not request.user.has_perm(RUN_PERMISSION):
+        raise NotAuthorised("You have no permission to cancel runs.")
+    pipeline.cancel(row.pk, actor=_actor(request))
+    return f"{row} is cancelled: it ends before its next range."
+
+
+def _actor(request) -> Actor:
+    return actor_of(request.user, door=DOOR, address=request.META.get("REMOTE_ADDR", ""))
+
+
+_TONES = {"failed": "high", "running": "medium", "queued": "medium", "succeeded": "low", "cancelled": ""}
 
 
 @admin.register(PipelineRun)
@@ -74,6 +84,23 @@ class PipelineRunAdmin(DeskAdmin):
             offered=lambda request, row: request.user.has_perm(RUN_PERMISSION),
             explanation="Over all customers, as of today, under the policy in force. A worker does it.",
             afterwards=_newest_run,
+        ),
+    )
+
+    acts = (
+        Act(
+            name="cancel",
+            title="Cancel it",
+            button="Cancel the run",
+            form=DeskForm,
+            perform=_cancel,
+            offered=lambda request, row: (
+                row.status in run_page.LIVE
+                and row.cancelled_at is None
+                and request.user.has_perm(RUN_PERMISSION)
+            ),
+            explanation="It ends before its next range; what was written so far is consistent and stays.",
+            folded=True,
         ),
     )
 

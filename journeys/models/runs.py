@@ -83,6 +83,8 @@ class PipelineRun(models.Model):
                 name="journeys_one_portfolio_run",
             ),
         ]
+        # Runs for what came in are many more than those over the portfolio.
+        indexes = [models.Index(fields=["scope", "-id"], name="journeys_run_scope")]
 
     def __str__(self):
         return f"Run {self.pk}"

@@ -8,6 +8,7 @@ from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer, Finding, Signal
+from journeys.services import marks
 
 PERMISSION = "journeys.link_signal"
 _NOTE = 300
@@ -22,8 +23,8 @@ class NotAnOrphan(Refusal):
 
 
 def link_orphan(*, signal_id: str, customer_id: str, note: str, user, door: str, address: str = "") -> Signal:
-    """Let a signal of an unknown customer count for a known one, from the next run on. The id that it came
-    with is kept, and the open finding on it is mended.
+    """Let a signal of an unknown customer count for a known one, at whom a worker looks at once. The id that
+    it came with is kept, and the open finding on it is mended.
 
     Raises NotAuthorised, ReasonNeeded, Refusal (the note is too long), NotFound (no such signal or customer),
     or NotAnOrphan, also where somebody was faster; nothing is written then.
@@ -58,6 +59,7 @@ def link_orphan(*, signal_id: str, customer_id: str, note: str, user, door: str,
             closed_by=actor.name,
             note=f"Linked to {customer_id}: {note}"[:_FINDING_NOTE],
         )
+        marks.mark([customer_id])
         record(
             [
                 Event(

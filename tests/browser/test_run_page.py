@@ -84,6 +84,7 @@ def test_a_run_is_seen_to_go_on_and_to_end_without_a_reload(site, visit, worker)
     page.wait_for_selector("text=What became of the 10 customers", timeout=SOON)
     assert worker.failed is None
     assert page.inner_text(".sub .chip").lower() == "succeeded"
+    assert page.locator("#cancel").count() == 0
     assert page.locator("progress").count() == 0
     proposed = Intervention.objects.count()
     assert f"Proposed: {proposed}" in page.inner_text("[data-part=run]")
@@ -92,6 +93,20 @@ def test_a_run_is_seen_to_go_on_and_to_end_without_a_reload(site, visit, worker)
     heard = page.evaluate("heard")
     assert heard[-1].startswith(f"Succeeded: {proposed} proposed")
     assert len(heard) == len(set(heard)) <= 6
+
+
+def test_a_run_is_cancelled_while_it_is_watched(site, visit, worker):
+    operator = visit()
+    page = operator.page
+    start(operator)
+    worker.thread.start()
+    page.wait_for_selector("text=4 of 10 customers", timeout=SOON)
+    page.click("summary:has-text('Cancel it')")
+    page.click("text=Cancel the run")
+    page.wait_for_selector("text=It ends after the range that it is at")
+    worker.let_go.release()
+    page.wait_for_selector("text=It had written 4 of 10 customers", timeout=SOON)
+    assert worker.failed is None
 
 
 def test_once_it_is_over_the_page_asks_no_more(site, visit, worker):

@@ -46,7 +46,11 @@ async function look() {
     if (old && old.innerHTML !== part.innerHTML) old.replaceChildren(...part.childNodes);
   }
   say(fresh.getElementById("run-said").dataset.announced);
-  if (isLive()) later(EVERY);
+  if (isLive()) {
+    later(EVERY);
+  } else {
+    for (const gone of document.querySelectorAll("[data-while-live]")) gone.remove();
+  }
 }
 
 function later(milliseconds) {
