@@ -182,7 +182,7 @@ def told(found: Standing, now: datetime) -> str:
     parts = [number]
     if found.at_stake:
         parts[0] += f", {_listed(shown.money(total, name) for name, total in found.at_stake)} a year at stake"
-    parts.append(f"{found.due_today or 'none'} due today")
+    parts.append(f"{found.due_today:,} due today" if found.due_today else "none due today")
     parts.append(f"the oldest has waited {shown.span(now - found.oldest)}")
     return "; ".join(parts) + "."
 

@@ -230,7 +230,7 @@ class Copier:
             ended=None if pending else at + timedelta(hours=8) * self.random.random(),
             status=status,
             became=became,
-            priority=round(pattern.request["priority_score"] * self.random.uniform(0.7, 1.1), 2),
+            priority=round(pattern.request["priority_score"] * self.random.uniform(0.6, 0.99), 2),
             actor=("machine:pipeline", "the pipeline") if pending else self.random.choice(self.deciders),
         )
 

@@ -43,6 +43,16 @@ def browser():
             os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
 
 
+# Wholly in the window, and nothing lies over its middle.
+SEEN = """(element) => {
+  const box = element.getBoundingClientRect();
+  const there = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  return box.height > 0 && box.top >= 0 && box.left >= 0
+    && box.bottom <= innerHeight && box.right <= innerWidth
+    && there !== null && (element.contains(there) || there.contains(element));
+}"""
+
+
 class Visitor:
     """One person at one screen."""
 
