@@ -11,6 +11,7 @@ from functools import partial
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import AutoField, Field, Model
@@ -23,6 +24,7 @@ from approvals import shown
 from approvals.rules import NotAuthorised, OwnRequest, Refusal
 
 DOOR = "admin"
+_SESSION_ENDED = "Your session had ended, so nothing was recorded. Log in, and you are back on your page."
 
 
 class DeskForm(forms.Form):
@@ -169,19 +171,33 @@ class DeskAdmin(admin.ModelAdmin):
         def address(pattern: str, view: Callable, name: str):
             return path(pattern, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
 
+        def act_address(pattern: str, view: Callable, act: Act):
+            return path(pattern, self._guarded(partial(view, act)), name=f"{prefix}_{act.name}")
+
         return [
             address("", self.changelist_view, "changelist"),
-            *(address(f"{act.name}/", partial(self._act_on_list, act), act.name) for act in self.list_acts),
+            *(act_address(f"{act.name}/", self._act_on_list, act) for act in self.list_acts),
             *self.own_urls(address),
-            *(
-                address(f"<path:object_id>/{act.name}/", partial(self._act_on_row, act), act.name)
-                for act in self.acts
-            ),
+            *(act_address(f"<path:object_id>/{act.name}/", self._act_on_row, act) for act in self.acts),
             address("<path:object_id>/change/", self.change_view, "change"),
         ]
 
     def own_urls(self, address: Callable) -> list:
         return []
+
+    def _guarded(self, view: Callable) -> Callable:
+        """An act's view. Who is not logged in any more comes back to the page; the act itself is none."""
+        for_people = self.admin_site.admin_view(view)
+
+        def guarded(request, *args, **kwargs):
+            if self.admin_site.has_permission(request):
+                return for_people(request, *args, **kwargs)
+            if request.method == "POST" and not request.user.is_authenticated:
+                messages.warning(request, _SESSION_ENDED)
+            return redirect_to_login(page_behind(request), reverse(f"{self.admin_site.name}:login"))
+
+        guarded.is_act = True
+        return guarded
 
     # -- pages
 
@@ -192,7 +208,7 @@ class DeskAdmin(admin.ModelAdmin):
 
     def list_page(self, request, refused: OfferedAct | None = None, **extra) -> HttpResponse:
         acts = self._offered(request, None, self.list_acts, refused)
-        context = {"acts": acts, "empty_state": self.empty_state, **extra}
+        context = {"acts": acts, "empty_state": self.empty_state, "here": self.list_url(), **extra}
         return super().changelist_view(request, context)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
@@ -216,6 +232,7 @@ class DeskAdmin(admin.ModelAdmin):
             "title": str(row),
             "opts": self.opts,
             "list_url": self.list_url(),
+            "here": self.row_url(row),
             "row": row,
             "acts": self._offered(request, row, self.acts, refused),
             **self.page_context(request, row),
@@ -304,6 +321,17 @@ def _as_read(row: Model, field: Field) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value
+
+
+def page_behind(request: HttpRequest) -> str:
+    """The page from which this was sent: of an act, which is no page, the one that it stands on."""
+    found = request.resolver_match
+    if found is None or not getattr(found.func, "is_act", False):
+        return request.get_full_path()
+    model = f"{found.namespace}:{found.url_name.rpartition('_')[0]}"
+    if "object_id" in found.kwargs:
+        return reverse(f"{model}_change", args=[found.kwargs["object_id"]])
+    return reverse(f"{model}_changelist")
 
 
 def _status(refused: OfferedAct) -> int:

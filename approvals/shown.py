@@ -88,6 +88,11 @@ def score(value: float | None, places: int = 2) -> str:
     return figure.removeprefix("0") if figure.startswith("0.") else figure
 
 
+def signed(change: float, places: int = 3) -> str:
+    """A change of a score, as "+.130" or "−.020"."""
+    return f"{'+' if change > 0 else '−'}{score(abs(change), places)}"
+
+
 def adding_up(parts: dict[str, float], places: int = 3) -> dict[str, float]:
     """The parts rounded so that what is shown adds up to the rounded total: where rounding each would miss
     it, the parts that were cut the most get the last digits."""

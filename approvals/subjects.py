@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING
 
 from approvals.rules import Refusal
@@ -41,8 +42,22 @@ class Changeable:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayAsked:
+    """A day that may be given along with a rejection of this `category`, and what the form says about it."""
+
+    name: str
+    label: str
+    category: str
+    hint: str = ""
+
+
 def _unchangeable(request: "ApprovalRequest", changes: dict) -> Changed:
     raise CannotChange("Requests of this kind are approved or rejected as they are.")
+
+
+def _no_days(request: "ApprovalRequest", days: Mapping[str, date], actor: "Actor", reason: str) -> None:
+    raise Refusal("No day is asked for with requests of this kind.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +67,12 @@ class Subject:
     `changeable(request)` is what may be changed; `change(request, changes)` gives what it would become, or
     raises CannotChange; `on_change(request)` moves the subject's own row along. `revise_permission`: who
     answers where a machine's proposal is sent back.
-    `describe(request, user)` gives what `template` shows as the evidence (it is there as `evidence`).
+    `describe(request, user)` gives what `template` shows as the evidence (it is there as `evidence`). Some of
+    it, where there is any, the page itself shows: `against`, sentences on what speaks against it; `chips`,
+    short facts; `person_reasons`, the rules that ask for a person, each as the end of "... because ...".
+    `days_asked(request)` may be given along with a rejection. `on_days(request, days, actor, reason)`, with
+    the days that were, by name, is called inside the deciding transaction, after `on_end`; it raises Refusal
+    where they do not do.
     `choices` are the known values of a request's facets and person reasons, with what people read for each;
     keyed by the request's field: {"action": [(value, label), ...], ...}.
     `recommends`: it is an action that a machine may propose, so that to reject or to change it overrides a
@@ -67,6 +87,8 @@ class Subject:
     changeable: "Callable[[ApprovalRequest], Sequence[Changeable]]" = lambda request: ()
     on_change: "Callable[[ApprovalRequest], None]" = lambda request: None
     revise_permission: str = ""
+    days_asked: "Callable[[ApprovalRequest], Sequence[DayAsked]]" = lambda request: ()
+    on_days: "Callable[[ApprovalRequest, Mapping[str, date], Actor, str], None]" = _no_days
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     recommends: bool = False
 

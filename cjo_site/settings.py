@@ -197,6 +197,7 @@ ALLOWED_HOSTS = env.words(
     ["127.0.0.1", "localhost", "[::1]"] if DEBUG else [urlsplit(SITE_URL).hostname] if SITE_URL else [],
 )
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+CSRF_FAILURE_VIEW = "cjo_site.out_of_date.csrf_failure"
 ROOT_URLCONF = "cjo_site.urls"
 WSGI_APPLICATION = "cjo_site.wsgi.application"
 

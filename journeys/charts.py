@@ -5,14 +5,9 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from approvals.shown import adding_up
+from journeys.domain.shift import PARTS
 
 WIDTH = 860
-_PARTS = (
-    ("signals", "signals"),
-    ("time_in_state", "time in stage"),
-    ("customer_value", "account value"),
-    ("signal_count", "number of signals"),
-)
 # Room for a dot's label, in units of the chart; closer ones are put on another level.
 _LABEL_ROOM = 150
 _LEVELS = 3
@@ -33,9 +28,9 @@ class Segment(NamedTuple):
 def score_bar(contributions: dict[str, float]) -> list[Segment]:
     """The four contributions end to end, on a bar whose whole width is a score of 1. The values shown add
     up to the score shown."""
-    shown = adding_up({name: contributions[name] for name, _ in _PARTS})
+    shown = adding_up({name: contributions[name] for name in PARTS})
     segments, x = [], 0.0
-    for colour, (name, label) in enumerate(_PARTS, start=1):
+    for colour, (name, label) in enumerate(PARTS.items(), start=1):
         width = contributions[name] * WIDTH
         segments.append(Segment(label, shown[name], round(x, 1), round(width, 1), colour))
         x += width
@@ -120,15 +115,17 @@ def timeline(stays: Sequence[Stay], dots: Sequence[Dot], *, until: date, most_da
 
 
 def _placed(dots: list[tuple[float, Dot]]) -> tuple[list[PlacedDot], int, int]:
-    """Dots with their labels, each on the first level on which there is room to its left; and the room that
-    they take above and below the bars. What does not fit on any level goes without a label."""
-    last = {True: [-1e9] * _LEVELS, False: [-1e9] * _LEVELS}
+    """Dots with their labels, each on the first level on which there is room for it (to the left of the dot,
+    or at the left end of the chart to its right), and the room that they take above and below the bars. What
+    fits on no level goes beyond them, without a label."""
+    taken_to = {True: [-1e9] * _LEVELS, False: [-1e9] * _LEVELS}
     levels = []
     for x, dot in sorted(dots, key=lambda row: (row[0], row[1].label)):
-        side = last[dot.tone == "negative"]
-        level = next((n for n, taken in enumerate(side) if x - taken >= _LABEL_ROOM), None)
+        side = taken_to[dot.tone == "negative"]
+        begins, ends = (x - _LABEL_ROOM, x) if x > _LABEL_ROOM else (x, x + _LABEL_ROOM)
+        level = next((n for n, taken in enumerate(side) if begins >= taken), None)
         if level is not None:
-            side[level] = x
+            side[level] = ends
         levels.append((x, dot, level))
     above, below = (
         max((_away(level) + 8 for _, dot, level in levels if (dot.tone == "negative") is bad), default=8)
@@ -144,8 +141,8 @@ def _placed(dots: list[tuple[float, Dot]]) -> tuple[list[PlacedDot], int, int]:
 
 
 def _away(level: int | None) -> int:
-    """From the bars; one without a label is on the outermost level."""
-    return 14 + _LEVEL_HEIGHT * (_LEVELS - 1 if level is None else level)
+    """From the bars; one without a label is beyond the outermost level."""
+    return 14 + _LEVEL_HEIGHT * (_LEVELS if level is None else level)
 
 
 def _ticks(first: date, last: date, x: Callable[[date], float]) -> list[Tick]:

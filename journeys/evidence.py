@@ -12,23 +12,24 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import shown
-from approvals.models import ApprovalRequest, Decision
+from approvals.models import ApprovalRequest
 from approvals.rules import Status
-from journeys import cases, charts, history
-from journeys.domain.against import Standpoint, against, polarity
+from journeys import charts
+from journeys.contrary import speaks_against
+from journeys.domain import escalation
+from journeys.domain.against import polarity
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.signals import SignalFact
 from journeys.domain.vocabulary import (
     Channel,
     ExecutionMode,
-    InterventionStatus,
     label,
     phrase,
 )
-from journeys.models import Customer, Intervention, Outcome, Signal
+from journeys.hindsight import done_alike, since_last_score
+from journeys.models import Customer, Intervention, Outcome
 from journeys.services import policies, switches
 from journeys.services.proposals import REACHES_CUSTOMER
-from journeys.standing import objection
 
 # Of a customer's earlier interventions and stages so many are shown.
 EARLIER = 8
@@ -47,14 +48,21 @@ def describe(request: ApprovalRequest, user) -> dict:
     told = request.evidence
     pending = request.status == Status.PENDING
     stays = _stays(intervention.customer, told)
+    earlier = _earlier(intervention)
     return {
         "intervention": intervention,
         "customer": intervention.customer,
         "customer_url": reverse("admin:journeys_customer_change", args=[intervention.customer_id]),
         "chips": [f"in {phrase(told['stage'])} for {told['days_in_state']} days"],
         "what": what_will_happen(request.payload, request.execute_within_hours, rules, pending=pending),
-        "against": _against(intervention, request, signals, rules, as_of) if pending else (),
+        "against": speaks_against(
+            intervention, request, signals=signals, earlier=earlier, rules=rules, as_of=as_of
+        )
+        if pending
+        else (),
+        "person_reasons": [escalation.told(reason, rules) for reason in request.person_reasons],
         "bar": charts.score_bar(told["contributions"]),
+        "shift": since_last_score(intervention, request, signals, rules),
         "timeline": charts.timeline(stays, _dots(signals, rules), until=intervention.as_of),
         "stays": stays,
         "signals": [
@@ -63,7 +71,8 @@ def describe(request: ApprovalRequest, user) -> dict:
         ],
         "reasons": [sentence for part in ("state", "signals", "plan") for sentence in told["reasons"][part]],
         "asked_because": told["reason"],
-        "earlier": _earlier(intervention),
+        "earlier": earlier,
+        "alike": done_alike(intervention, request.segment),
         "as_of": intervention.as_of,
     }
 
@@ -109,54 +118,6 @@ def _mode(payload: dict) -> str:
         ExecutionMode.RECORD_ONLY: "Execution is set to record only at the moment: nothing is sent.",
         ExecutionMode.LIVE: "",
     }[mode]
-
-
-def _against(
-    intervention: Intervention,
-    request: ApprovalRequest,
-    signals: list[SignalFact],
-    rules: PolicyDocument,
-    as_of: date,
-) -> tuple[str, ...]:
-    customer = intervention.customer
-    known = [signal.signal_id for signal in signals]
-    came_since = Signal.objects.filter(
-        customer_id=intervention.customer_id, received_at__gt=request.requested_at
-    ).exclude(pk__in=known)[:5]
-    contacts = history.past_of(cases.only(customer.pk), excluding=intervention.pk).get(
-        customer.pk, history.NOTHING
-    )
-    of_address = history.last_contacts([intervention.recipient], excluding=intervention.pk)
-    days = [day for day in (contacts.last_contact_on, of_address.get(intervention.recipient)) if day]
-    facts = Standpoint(
-        channel=intervention.channel,
-        recipient=intervention.recipient,
-        signals=signals,
-        new_signals=[
-            SignalFact(row.pk, row.signal_type, row.signal_strength, row.detected_at.date())
-            for row in came_since
-        ],
-        objection=objection(intervention, request, now=timezone.now()),
-        last_contact_on=max(days, default=None),
-        renewal_date=customer.renewal_date,
-        renewed_on=customer.renewed_on,
-        churned_on=customer.churned_on,
-        rejections=_rejections(intervention),
-    )
-    return against(facts, as_of=as_of, policy=rules)
-
-
-def _rejections(intervention: Intervention) -> list[tuple[date, str]]:
-    """When the same action was rejected for this customer before, and why; the latest three."""
-    rejected = Intervention.objects.filter(
-        customer_id=intervention.customer_id,
-        recommended_action=intervention.recommended_action,
-        status=InterventionStatus.REJECTED,
-    ).values("pk")
-    decisions = Decision.objects.filter(
-        request__kind="intervention", request__subject_key__in=rejected
-    ).select_related("event__detail")
-    return [(row.decided_at.date(), row.reason) for row in decisions.order_by("-pk")[:3]]
 
 
 def _stays(customer: Customer, told: dict) -> list[charts.Stay]:

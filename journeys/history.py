@@ -111,11 +111,12 @@ def _past(rows: list[Intervention]) -> Past:
             for row in rows
             if row.status == InterventionStatus.REJECTED
         ),
-        last_contact_on=max((_day(row) for row in rows if _is_contact(row)), default=None),
+        last_contact_on=max((_day(row) for row in rows if is_contact(row)), default=None),
     )
 
 
-def _is_contact(row: Intervention) -> bool:
+def is_contact(row: Intervention) -> bool:
+    """`contacts` of one row, whose execution was read along."""
     return (
         row.status == InterventionStatus.EXECUTED
         and row.channel != Channel.NONE

@@ -1,13 +1,16 @@
 """What journeys asks the gate for: the evidence of each kind of request, and what its end does."""
 
+from collections.abc import Mapping
+from datetime import date
+
 from approvals.models import ApprovalRequest
-from approvals.rules import Actor, Status, fingerprint
-from approvals.subjects import Subject
+from approvals.rules import Actor, RejectionCategory, Status, fingerprint
+from approvals.subjects import DayAsked, Subject
 from journeys import evidence
 from journeys.domain.vocabulary import Action, PersonReason, Segment, Tier, choices
 from journeys.models import Policy
 from journeys.policy_diff import changes
-from journeys.services import execution, policies, proposals, reviews, switches
+from journeys.services import execution, policies, proposals, reviews, switches, wishes
 
 
 def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
@@ -20,9 +23,29 @@ def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
         )
 
 
+def _leave_alone(request: ApprovalRequest, days: Mapping[str, date], actor: Actor, reason: str) -> None:
+    """A rejection for bad timing can say until when the customer is left alone."""
+    wishes.leave_alone(
+        customer_id=request.concerning,
+        until=days[_LEAVE_ALONE.name],
+        reason=reason,
+        actor=actor,
+        request_id=request.pk,
+    )
+
+
+_LEAVE_ALONE = DayAsked(
+    name="leave_alone_until",
+    label="Leave the customer alone until",
+    category=RejectionCategory.BAD_TIMING,
+    hint="that day included",
+)
+
+
 def _describe_review(request: ApprovalRequest, user) -> dict:
     """The evidence of the request that the policy decided."""
-    return evidence.describe(reviews.reviewed(request), user)
+    share = "a share of what the policy decided alone is looked at afterwards"
+    return evidence.describe(reviews.reviewed(request), user) | {"person_reasons": [share]}
 
 
 def _describe_activation(request: ApprovalRequest, user) -> dict:
@@ -33,7 +56,7 @@ def _describe_activation(request: ApprovalRequest, user) -> dict:
     warnings = []
     if request.status == Status.PENDING and current != replaced:
         warnings.append(f"{replaced} is no longer in force, {current} is: this has to be asked for again.")
-    if fingerprint(policy.document) != request.payload["document"]:
+    if request.status == Status.PENDING and fingerprint(policy.document) != request.payload["document"]:
         warnings.append("The document is not the one that was asked for.")
     return {
         "policy": policy,
@@ -59,6 +82,8 @@ SUBJECTS = (
         changeable=proposals.changeable,
         on_change=proposals.on_change,
         revise_permission="journeys.propose_intervention",
+        days_asked=lambda request: (_LEAVE_ALONE,),
+        on_days=_leave_alone,
         choices={
             "action": choices(Action),
             "segment": choices(Segment),

@@ -203,7 +203,7 @@ def test_a_change_is_asked_for_once_at_a_time(people):
 def test_a_change_of_what_has_changed_meanwhile_is_stale(people):
     request = ask(people["manager"])
     only_limit(max_value=10)
-    assert authority.describe(request, people["manager2"])["stale"]
+    assert "changed meanwhile" in authority.describe(request, people["manager2"])["against"][0]
     with pytest.raises(rules.Stale, match="ask again"):
         decide(request, people["manager2"])
     assert standing().max_value == 10

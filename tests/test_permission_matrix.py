@@ -90,8 +90,6 @@ approvals_approvalrequest_changelist              | –   | –   | yes | yes | 
 approvals_approvalrequest_figures                 | –   | –   | yes | yes | yes | yes | yes
 do approvals_approvalrequest_decide-several       | –   | –   | –   | yes | yes | –   | –
 do approvals_approvalrequest_decide               | –   | –   | –   | yes | yes | –   | –
-do approvals_approvalrequest_approve-with-changes | –   | –   | –   | yes | yes | –   | –
-do approvals_approvalrequest_ask-for-changes      | –   | –   | –   | yes | yes | –   | –
 do approvals_approvalrequest_revise               | –   | –   | yes | yes | yes | –   | yes
 do approvals_approvalrequest_claim                | –   | –   | –   | yes | yes | –   | –
 do approvals_approvalrequest_release              | –   | –   | –   | yes | yes | –   | –
@@ -393,8 +391,6 @@ def situations() -> dict[str, Callable]:
     link = {"customer_id": "C003", "note": "Their old id."}
     return {
         f"{request}decide": decide,
-        f"{request}approve-with-changes": seen(note="Shorter.", body="Short."),
-        f"{request}ask-for-changes": seen(note="Shorter."),
         f"{request}revise": revise,
         f"{request}claim": seen(),
         f"{request}release": release,

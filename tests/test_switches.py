@@ -211,7 +211,7 @@ def test_a_start_asked_from_a_mode_that_no_longer_holds_is_not_applied(people):
         decide(request, people["manager"])
     assert ApprovalRequest.objects.get().status == "pending"
     assert mode_of_c004() == ExecutionMode.OFF
-    assert switches.describe(request)["stale"]
+    assert "this can only be rejected" in switches.describe(request)["against"][0]
 
 
 def test_a_confirmed_start_is_used_and_does_not_expire(people):
@@ -232,8 +232,7 @@ def test_the_page_is_told_the_facts(sample, people, live):
         "target": "the customer C004",
         "before": "off",
         "after": "live",
-        "now": "off",
-        "stale": False,
+        "against": [],
     }
 
 

@@ -1,7 +1,5 @@
 """What can be done with a request beside deciding it: each act is one call of a service."""
 
-from datetime import UTC, datetime
-
 from django import forms
 from django.contrib.auth import get_user_model
 from django.urls import reverse
@@ -9,11 +7,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from approvals import queue, services
-from approvals.desk import Act, DeskForm, MomentField, NoteForm, who
+from approvals.admin.deciding import NOTE_LENGTH, change_fields, changes_in, refusal_of_own
+from approvals.desk import Act, DeskForm, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
 from approvals.rules import Refusal, Status, Verdict
 from approvals.services.people import Deciders
-from approvals.subjects import subject_of
 
 
 class SeenForm(DeskForm):
@@ -23,11 +21,7 @@ class SeenForm(DeskForm):
 
 
 class ReasonForm(DeskForm):
-    reason = forms.CharField(max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
-
-
-class SeenNoteForm(SeenForm):
-    note = forms.CharField(max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+    reason = forms.CharField(max_length=NOTE_LENGTH, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 def _pending(row: ApprovalRequest) -> bool:
@@ -35,13 +29,7 @@ def _pending(row: ApprovalRequest) -> bool:
 
 
 def may_decide(request, row: ApprovalRequest) -> bool:
-    if not _pending(row):
-        return False
-    try:
-        services.check_may_decide(row, request.user)
-    except Refusal:
-        return False
-    return True
+    return _pending(row) and not refusal_of_own(row, request.user)
 
 
 def _is_mine(request, row: ApprovalRequest) -> bool:
@@ -52,64 +40,12 @@ def _is_anothers(request, row: ApprovalRequest) -> bool:
     return row.is_claimed(timezone.now()) and row.claimed_by_key != user_key(request.user)
 
 
-# -- changing what is asked for
+# -- answering, where changes were asked for
 
 
-def _change_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
-    fields = {}
-    for part in subject_of(row.kind).changeable(row):
-        now = row.payload.get(part.name, "")
-        common = {"label": part.label, "required": False, "initial": now, "help_text": part.hint}
-        if part.choices:
-            fields[part.name] = forms.ChoiceField(choices=part.choices, **common)
-        elif part.moment:
-            fields[part.name] = MomentField(**common | {"initial": _moment(now)})
-        elif part.long:
-            fields[part.name] = forms.CharField(widget=forms.Textarea(attrs={"rows": 8}), **common)
-        else:
-            fields[part.name] = forms.CharField(**common)
-    return fields | {"note": SeenNoteForm.base_fields["note"]}
-
-
-def _changes(row: ApprovalRequest, data: dict) -> dict:
-    """What was typed, where it is something else than what stands there. Browsers send line ends as CR LF."""
-    changes = {}
-    for part in subject_of(row.kind).changeable(row):
-        now, typed = row.payload.get(part.name, ""), data.get(part.name) or ""
-        if part.moment:
-            # A field holds no seconds.
-            same = _moment(typed) == _moment(now)
-            typed = typed.astimezone(UTC).isoformat() if typed else ""
-        else:
-            typed = typed.replace("\r\n", "\n")
-            same = typed == now
-        if not same:
-            changes[part.name] = typed
-    return changes
-
-
-def _moment(time: datetime | str) -> datetime | None:
-    """To the minute; None for none."""
-    moment = datetime.fromisoformat(time) if isinstance(time, str) and time else time
-    return moment.replace(second=0, microsecond=0) if moment else None
-
-
-def _change(request, row: ApprovalRequest, data: dict) -> str:
-    services.change(
-        request_id=row.pk,
-        fingerprint=data["fingerprint"],
-        changes=_changes(row, data),
-        reason=data["note"],
-        **who(request),
-    )
-    return f"Changed; somebody else has to decide it now: {row.title}."
-
-
-def _ask(request, row: ApprovalRequest, data: dict) -> str:
-    services.ask_for_changes(
-        request_id=row.pk, fingerprint=data["fingerprint"], note=data["note"], **who(request)
-    )
-    return f"Sent back for changes: {row.title}."
+def _revise_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
+    note = forms.CharField(max_length=NOTE_LENGTH, widget=forms.Textarea(attrs={"rows": 2}))
+    return change_fields(row) | {"note": note}
 
 
 def _may_revise(request, row: ApprovalRequest) -> bool:
@@ -120,7 +56,7 @@ def _revise(request, row: ApprovalRequest, data: dict) -> str:
     services.revise(
         request_id=row.pk,
         fingerprint=data["fingerprint"],
-        changes=_changes(row, data),
+        changes=changes_in(request, row, data),
         note=data["note"],
         **who(request),
     )
@@ -175,35 +111,12 @@ def _seen(request, row: ApprovalRequest) -> dict:
 
 ACTS = (
     Act(
-        name="approve-with-changes",
-        title="Approve with changes",
-        button="Change, and leave it to somebody else",
-        explanation="What you change, somebody else has to decide. The old wording is kept beside it.",
-        form=SeenForm,
-        fields=_change_fields,
-        initial=_seen,
-        perform=_change,
-        offered=lambda request, row: bool(subject_of(row.kind).changeable(row)) and may_decide(request, row),
-        folded=True,
-    ),
-    Act(
-        name="ask-for-changes",
-        title="Ask for changes",
-        button="Send it back",
-        explanation="It goes back to whoever proposed it, with your note.",
-        form=SeenNoteForm,
-        initial=_seen,
-        perform=_ask,
-        offered=may_decide,
-        folded=True,
-    ),
-    Act(
         name="revise",
         title="Changes were asked for",
         button="Answer",
         explanation="Change it, or say why it should stay as it is.",
         form=SeenForm,
-        fields=_change_fields,
+        fields=_revise_fields,
         initial=_seen,
         perform=_revise,
         offered=_may_revise,

@@ -2,10 +2,8 @@
 
 from functools import partial
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Q
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -13,102 +11,17 @@ from approvals import queue, shown
 from approvals.addresses import request_url, trail_url
 from approvals.admin import figures
 from approvals.admin.acts import ACTS, DECIDE_SEVERAL, checkbox, may_decide
+from approvals.admin.deciding import DECIDE, refusal_for
 from approvals.admin.filters import known_values
 from approvals.admin.saved import SavedViewFilter, status_of_view
-from approvals.desk import Act, DeskAdmin, DeskForm, column, who
-from approvals.models import ApprovalRequest, AuditEvent, Decision
-from approvals.rules import Limit, Refusal, Status, Verdict
-from approvals.services import check_may_decide, decide, limits_of, note_viewed, principals_of
+from approvals.desk import DeskAdmin, column, who
+from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rules import Limit, Status
+from approvals.services import limits_of, note_viewed, others_who_may
 from approvals.subjects import choices, labels, subject_of
 from approvals.templatetags.desk import ago, chip, due
 
 _BIGGEST_ID = 2**63 - 1
-
-
-class DecisionForm(DeskForm):
-    """Nothing is preselected and nothing filled in. `fingerprint` is of what the page showed."""
-
-    verdict = forms.ChoiceField(
-        label="Approve or reject",
-        choices=[(Verdict.APPROVED.value, "Approve"), (Verdict.REJECTED.value, "Reject")],
-        widget=forms.RadioSelect(attrs={"class": "choice"}),
-        error_messages={"required": "Choose: approve or reject."},
-    )
-    category = forms.ChoiceField(
-        label="What is wrong",
-        required=False,
-        choices=[("", "–"), *Decision._meta.get_field("category").choices],
-        help_text="For a rejection only.",
-    )
-    reason = forms.CharField(
-        required=False,
-        max_length=2000,
-        help_text="Stands in the trail; a rejection needs one.",
-        widget=forms.Textarea(attrs={"rows": 4}),
-    )
-    fingerprint = forms.CharField(widget=forms.HiddenInput)
-
-
-def _decision_fields(request, row: ApprovalRequest) -> dict[str, forms.Field]:
-    """The password where the value asks for it, and for whom, where the person stands in for somebody."""
-    fields = {}
-    if row.heightened:
-        fields["password"] = forms.CharField(
-            label="Your password, again",
-            required=False,
-            strip=False,
-            help_text="At this value it is asked again, and an approval needs a reason too.",
-            widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        )
-    if principals := principals_of(request.user):
-        names = [(user.get_username(), f"On behalf of {user.get_username()}") for user in principals]
-        fields["on_behalf_of"] = forms.ChoiceField(
-            label="For whom", required=False, choices=[("", "For yourself"), *names]
-        )
-    return fields
-
-
-def _decide(request, row: ApprovalRequest, data: dict) -> str:
-    verdict = Verdict(data["verdict"])
-    principals = {user.get_username(): user for user in principals_of(request.user)}
-    decide(
-        request_id=row.pk,
-        verdict=verdict,
-        fingerprint=data["fingerprint"],
-        reason=data["reason"],
-        category=data["category"] if verdict == Verdict.REJECTED else "",
-        password=data.get("password") or None,
-        on_behalf_of=principals.get(data.get("on_behalf_of", "")),
-        **who(request),
-    )
-    row.refresh_from_db()
-    if row.status == Status.PENDING:
-        return f"Approved by you; it takes somebody else too: {row.title}."
-    return f"{verdict.capitalize()}: {row.title}."
-
-
-def _next_page(request, row: ApprovalRequest) -> str:
-    following = queue.next_after(row, request.user)
-    if following is None:
-        return reverse("admin:approvals_approvalrequest_changelist")
-    return request_url(following.pk)
-
-
-def refusal_for(row: ApprovalRequest, user) -> str:
-    """Why this person cannot decide it now; empty where they can."""
-    if row.status != Status.PENDING:
-        return f"This request is {row.status}."
-    if row.expires_at <= timezone.now():
-        return f"The time to decide ran out: {shown.absolute(row.expires_at)}."
-    refusals = []
-    for principal in (None, *principals_of(user)):
-        try:
-            check_may_decide(row, user, on_behalf_of=principal)
-        except Refusal as refusal:
-            refusals.append(str(refusal))
-        else:
-            return ""
-    return refusals[0]
 
 
 def _what(row: ApprovalRequest) -> str:
@@ -164,17 +77,7 @@ class ApprovalRequestAdmin(DeskAdmin):
         known_values("kind", "kind", lambda: labels().items()),
     )
     acts = (
-        Act(
-            name="decide",
-            title="Your decision",
-            button="Decide",
-            form=DecisionForm,
-            perform=_decide,
-            offered=lambda request, row: not refusal_for(row, request.user),
-            initial=lambda request, row: {"fingerprint": row.fingerprint},
-            afterwards=_next_page,
-            fields=_decision_fields,
-        ),
+        DECIDE,
         *ACTS,
     )
 
@@ -232,29 +135,39 @@ class ApprovalRequestAdmin(DeskAdmin):
 
     def page_context(self, request, row):
         subject = subject_of(row.kind)
+        evidence = subject.describe(row, request.user)
         reasons = choices("person_reasons")
-        events = AuditEvent.objects.filter(request_id=row.pk).select_related("detail")
+        pending = row.status == Status.PENDING
+        events = list(AuditEvent.objects.filter(request_id=row.pk).select_related("detail"))
         following = queue.next_after(row, request.user)
         decision = row.decisions.select_related("event__detail").filter(ends=True).first()
         return {
             "title": row.title,
             "subject_template": subject.template,
             "subject_label": subject.label,
-            "evidence": subject.describe(row, request.user),
+            "evidence": evidence,
             "refusal": refusal_for(row, request.user),
-            "place": queue.place(row) if row.status == Status.PENDING else None,
+            "place": queue.place(row) if pending else None,
             "next_url": request_url(following.pk) if following else "",
-            "person_reasons": [_inside_a_sentence(reasons.get(word, word)) for word in row.person_reasons],
+            "person_reasons": evidence.get("person_reasons")
+            or [_inside_a_sentence(reasons.get(word, word)) for word in row.person_reasons],
             "authority": _authority(request.user),
+            "others": others_who_may(row, request.user) if pending else None,
             "decision": decision,
             "decision_trail": trail_url(actor=decision.actor_key) if decision else "",
             "proposer_trail": trail_url(actor=row.proposed_by_key),
-            "events": events,
+            "events": [(event, _told_here(event, row)) for event in events],
             "standing_approvals": row.standing_approvals() if row.approvals_given else [],
             "claimed": row.is_claimed(timezone.now()),
             "revisions": list(row.revisions.all()),
             "trail": trail_url(request_id=row.pk),
         }
+
+
+def _told_here(event: AuditEvent, row: ApprovalRequest) -> str:
+    """The event's sentence on the page of the request itself, whose title need not be said again."""
+    about_it = (event.kind, event.subject_key) == (row.kind, row.subject_key)
+    return event.sentence_about("it" if about_it else None)
 
 
 def _inside_a_sentence(text: str) -> str:

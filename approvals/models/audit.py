@@ -52,10 +52,14 @@ class AuditEvent(models.Model):
 
     @property
     def sentence(self) -> str:
+        return self.sentence_about()
+
+    def sentence_about(self, subject: str | None = None) -> str:
+        """With another word for what it is about, such as "it"."""
         return words.sentence(
             self.word,
             actor=self.actor_name,
-            subject=self.told("subject_name") or f"{self.kind} {self.subject_key}",
+            subject=subject or self.told("subject_name") or f"{self.kind} {self.subject_key}",
             before=self.was,
             after=self.became,
         )

@@ -152,9 +152,35 @@ def _told(document: dict | None) -> str:
     return f"{document['group']} {reach}"
 
 
+_LABELS = {
+    "group": "Group",
+    "max_value": "Up to, inclusive",
+    "tiers": "Only these tiers",
+    "actions": "Only these actions",
+    "segments": "Only these segments",
+    "escalates_to": "Escalates to",
+}
+
+
+def _value(document: dict, key: str) -> str:
+    """A field of a limit as people read it; empty where there is no limit."""
+    if not document:
+        return ""
+    value = document[key]
+    if key == "max_value":
+        return "without limit" if value is None else f"{Decimal(value):,.0f}"
+    return ", ".join(value) if isinstance(value, list) else value
+
+
 def describe(request: ApprovalRequest, user) -> dict:
     """For the page: what it would become, beside what it was when asked and is now."""
     now = limit_document(AuthorityLimit.objects.filter(name=request.payload["name"]).first())
     before, after = request.payload["before"] or {}, request.payload["after"] or {}
-    rows = [(key, before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())]
-    return {"rows": rows, "stale": now != request.payload["before"], "reason": request.evidence["reason"]}
+    rows = [
+        (label, _value(before, key), _value(after, key))
+        for key, label in _LABELS.items()
+        if before.get(key) or after.get(key) or key == "max_value"
+    ]
+    stale = request.status == Status.PENDING and now != request.payload["before"]
+    changed = "The limit was changed meanwhile: this can only be rejected, and asked again."
+    return {"rows": rows, "against": [changed] if stale else [], "reason": request.evidence["reason"]}

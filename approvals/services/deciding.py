@@ -1,7 +1,7 @@
 """Deciding, and taking an approval back."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -9,9 +9,10 @@ from django.utils import timezone
 from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, Decision
-from approvals.rules import Actor, Authority, Proposer, Status, Verdict
+from approvals.rules import Actor, Authority, Proposer, RejectionCategory, Status, Verdict
 from approvals.services.moves import already_decided, check_seen, event_of, get, move, unmoved
 from approvals.services.people import actor_of, decider_of
+from approvals.subjects import subject_of
 
 
 def decide(
@@ -26,13 +27,15 @@ def decide(
     category: str = "",
     password: str | None = None,
     on_behalf_of=None,
+    days: Mapping[str, date] | None = None,
 ) -> Decision:
     """Record a person's decision on what they saw (`fingerprint`), and tell the subject. Where it takes more
     people than have approved so far, an approval leaves the request pending (`ends` is false); one rejection
-    ends it.
+    ends it. `days` are those that the subject asks for along with a rejection of this category: see DayAsked.
 
     Raises NotFound, AlreadyDecided (says who and when), TooLate, Stale, Returned, OwnRequest,
-    AlreadyApproved, NotAuthorised, ReasonNeeded, RecentReset or PasswordNeeded; nothing is written then.
+    AlreadyApproved, NotAuthorised, ReasonNeeded, RecentReset, PasswordNeeded, or Refusal for a day that was
+    not asked for or does not do; nothing is written then.
     """
     actor = actor_of(user, door=door, address=address, on_behalf_of=on_behalf_of)
     now = timezone.now()
@@ -49,10 +52,13 @@ def decide(
             category=category,
             now=now,
         )
+        _check_days(request, days or {}, verdict, category)
         if verdict == Verdict.APPROVED and request.approvals_given + 1 < request.people_needed:
             event = _count_approval(request, actor, reason.strip())
             return _decision(request, event, verdict, Authority.PERSON, actor, now, ends=False)
-        return _end(request, verdict, Authority.PERSON, actor, reason.strip(), now, category=category)
+        return _end(
+            request, verdict, Authority.PERSON, actor, reason.strip(), now, category=category, days=days
+        )
 
 
 def authorise_by_policy(
@@ -177,6 +183,20 @@ def _carried(request: ApprovalRequest) -> bool:
     )
 
 
+def _check_days(request: ApprovalRequest, days: Mapping[str, date], verdict: Verdict, category: str) -> None:
+    """A day that belongs to another way to decide is not passed over: somebody has typed it."""
+    asked = {day.name: day for day in subject_of(request.kind).days_asked(request)}
+    for name in days:
+        if name not in asked:
+            raise rules.Refusal(f"No day called {name} is asked for here.")
+        if verdict != Verdict.REJECTED or category != asked[name].category:
+            wanted = RejectionCategory(asked[name].category).replace("_", " ")
+            raise rules.Refusal(
+                f"“{asked[name].label}” goes with a rejection for {wanted} only: choose that, or leave the "
+                "day out."
+            )
+
+
 def _count_approval(request: ApprovalRequest, actor: Actor, reason: str) -> int:
     """One of several approvals. Of two given at the same moment, one has to look again: or both would count
     as the first."""
@@ -196,11 +216,19 @@ def _end(
     reason: str,
     now: datetime,
     category: str = "",
+    days: Mapping[str, date] | None = None,
 ) -> Decision:
     approved = verdict == Verdict.APPROVED
     execute_by = now + timedelta(hours=request.execute_within_hours) if approved else None
     event = move(
-        request, Status(verdict.value), actor, reason, now=now, authority=authority, execute_by=execute_by
+        request,
+        Status(verdict.value),
+        actor,
+        reason,
+        now=now,
+        authority=authority,
+        execute_by=execute_by,
+        days=days,
     )
     return _decision(request, event, verdict, authority, actor, now, category=category)
 

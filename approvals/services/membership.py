@@ -70,4 +70,23 @@ def on_membership_end(request: ApprovalRequest, actor: Actor) -> None:
 def describe(request: ApprovalRequest, user) -> dict:
     account = get_user_model().objects.filter(pk=request.payload["user"]).first()
     groups = sorted(account.groups.values_list("name", flat=True)) if account else []
-    return {"groups": groups, "reason": request.evidence["reason"]}
+    pending = request.status == Status.PENDING
+    return {
+        "groups": groups,
+        "against": _against(request, account, groups) if pending else [],
+        "reason": request.evidence["reason"],
+    }
+
+
+def _against(request: ApprovalRequest, account, groups: list[str]) -> list[str]:
+    wish = request.payload
+    if account is None or not Group.objects.filter(name=wish["group"]).exists():
+        return ["The account or the group is gone by now: this can only be rejected."]
+    found = []
+    if (wish["group"] in groups) == wish["member"]:
+        found.append(f"{account} is {'in' if wish['member'] else 'not in'} {wish['group']} already.")
+    if wish["member"] and request.proposed_by_key == user_key(account):
+        found.append(f"{account} asks this for their own account.")
+    if wish["member"] and not account.is_active:
+        found.append(f"The account {account} is not active.")
+    return found

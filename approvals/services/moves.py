@@ -1,6 +1,7 @@
 """How every request moves: compare-and-swap, tell the subject, record."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 
 from django.db.models import QuerySet
 
@@ -49,8 +50,10 @@ def move(
     authority: Authority | None = None,
     execute_by: datetime | None = None,
     only_if_unused: bool = False,
+    days: Mapping[str, date] | None = None,
 ) -> int:
-    """Returns the event's number. Zero rows touched: somebody was first, and AlreadyDecided says who.
+    """Returns the event's number. Zero rows touched: somebody was first, and AlreadyDecided says who. `days`
+    are those that the subject asked for and was given.
 
     Locks are always taken in this order: request, subject's row, head of the audit. So no two transactions
     can wait for each other.
@@ -65,7 +68,10 @@ def move(
         raise already_decided(get(request.pk))
     request.status, request.decided_at, request.execute_by = after, now, execute_by
     request.approvals_given = given
-    subject_of(request.kind).on_end(request, actor)
+    subject = subject_of(request.kind)
+    subject.on_end(request, actor)
+    if days:
+        subject.on_days(request, days, actor, reason)
     details = {"authority": authority.value} if authority else {}
     word = f"request.{after}"
     return record(

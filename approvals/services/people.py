@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
@@ -18,6 +19,8 @@ from approvals.rules import Actor, Decider, Limit, NotAuthorised, NotFound, Refu
 
 RESET_WORD = "password.set"
 SHELL = Actor(key="system:shell", name="somebody with a shell", door="shell")
+# Of those who may decide a request so many are counted.
+_MOST_COUNTED = 50
 
 
 def actor_of(user, *, door: str, address: str = "", on_behalf_of=None) -> Actor:
@@ -80,6 +83,36 @@ def principals_of(user, now: datetime | None = None) -> list:
     """The users that this one stands in for at this time."""
     standing = Delegation.objects.active(now or timezone.now()).filter(delegate=user)
     return [row.delegator for row in standing.select_related("delegator")]
+
+
+class Others(NamedTuple):
+    """Some who may decide a request too, by what they are called, and how many more; `more` is a lower bound
+    where it is `at_least`."""
+
+    names: list[str]
+    more: int
+    at_least: bool
+
+
+def others_who_may(request: ApprovalRequest, user, *, most: int = 3) -> Others:
+    """Who else could decide this request, four eyes and limits considered, without reading everybody: who is
+    in a group whose limit reaches it and was given the permission."""
+    asked = request.asked()
+    app, _, codename = request.permission.partition(".")
+    permission = Permission.objects.filter(content_type__app_label=app, codename=codename)
+    given = Q(groups__permissions__in=permission) | Q(user_permissions__in=permission)
+    people = get_user_model().objects.filter(given, is_active=True)
+    if request.needs_limit:
+        limits = AuthorityLimit.objects.select_related("group", "escalates_to")
+        reaching = [row.group_id for row in limits if row.limit.reaches(asked.weight)]
+        people = people.filter(pk__in=get_user_model().objects.filter(groups__in=reaching).values("pk"))
+    out = [user_key(user), *asked.hands, *asked.approvers]
+    ids = [key.removeprefix("user:") for key in out if key.startswith("user:")]
+    found = list(people.exclude(pk__in=ids).distinct().order_by("username")[: _MOST_COUNTED + 1])
+    names = [person.get_full_name() or person.get_username() for person in found]
+    return Others(
+        names[:most], min(len(names), _MOST_COUNTED) - len(names[:most]), len(names) > _MOST_COUNTED
+    )
 
 
 class Deciders:

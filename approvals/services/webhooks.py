@@ -232,6 +232,8 @@ def describe(request: ApprovalRequest, user) -> dict:
     wish = request.payload
     endpoint = WebhookEndpoint.objects.get(pk=wish["endpoint"])
     now = endpoint.events if endpoint.enabled else []
+    stale = request.status == Status.PENDING and endpoint.revision != wish["revision"]
+    changed = "The endpoint was changed meanwhile: this can only be rejected, and asked again."
     return {
         "endpoint": endpoint,
         "rows": [
@@ -239,7 +241,7 @@ def describe(request: ApprovalRequest, user) -> dict:
             for name, label in event_types.labels().items()
             if name in now or name in wish["events"]
         ],
-        "stale": endpoint.revision != wish["revision"],
+        "against": [changed] if stale else [],
         "reason": request.evidence["reason"],
     }
 

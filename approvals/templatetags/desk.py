@@ -15,6 +15,7 @@ register.filter("money", shown.money)
 register.filter("score", shown.score)
 register.filter("figure", lambda number: f"{number:,}")
 register.filter("time_of_day", shown.time_of_day)
+register.filter("signed", shown.signed)
 register.filter("absolute", lambda moment: shown.absolute(moment) if moment else "")
 
 

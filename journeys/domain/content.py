@@ -11,6 +11,7 @@ from .vocabulary import Channel
 
 if TYPE_CHECKING:
     from .policy import PolicyDocument
+    from .policy_sections import Text
 
 # What is written where a fact is missing: to the customer, and to the account's owner.
 _MISSING_TO_CUSTOMER: dict[str, str] = {
@@ -45,18 +46,29 @@ def render(*, action: str, channel: str, facts: Mapping[str, object], policy: Po
     empty fact gets a neutral word. Raises KeyError for an action the policy does not know, and ValueError for
     an e-mail of an action that has no text for customers.
     """
-    template = policy.actions[action].template
-    to_customer = channel in (Channel.EMAIL, Channel.WEBHOOK) and template.to_customer is not None
-    if channel == Channel.EMAIL and not to_customer:
-        raise ValueError(f"{action} has no text for customers, so it cannot be sent as an e-mail")
-    text = template.to_customer if to_customer else template.to_owner
-    missing = _MISSING_TO_CUSTOMER if to_customer else _MISSING_TO_OWNER
+    text = template_for(action, channel, policy)
+    missing = _MISSING_TO_CUSTOMER if _is_to_customer(action, channel, policy) else _MISSING_TO_OWNER
     values = {name: _one_line(facts.get(name)) or missing[name] for name in PLACEHOLDERS}
     return Content(
         subject=Template(text.subject).substitute(values),
         body=Template(text.body).substitute(values),
-        template_version=template.version,
+        template_version=policy.actions[action].template.version,
     )
+
+
+def template_for(action: str, channel: str, policy: PolicyDocument) -> Text:
+    """The text of `action` for `channel` as it is before it is filled in; raises what `render` raises."""
+    template = policy.actions[action].template
+    if _is_to_customer(action, channel, policy):
+        return template.to_customer
+    if channel == Channel.EMAIL:
+        raise ValueError(f"{action} has no text for customers, so it cannot be sent as an e-mail")
+    return template.to_owner
+
+
+def _is_to_customer(action: str, channel: str, policy: PolicyDocument) -> bool:
+    has_text = policy.actions[action].template.to_customer is not None
+    return channel in (Channel.EMAIL, Channel.WEBHOOK) and has_text
 
 
 def _one_line(value: object) -> str:

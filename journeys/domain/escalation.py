@@ -3,7 +3,7 @@
 from .planning import Plan, has_playbook
 from .policy import PolicyDocument
 from .risk import RiskScore
-from .vocabulary import PersonReason, Stage, Tier
+from .vocabulary import PersonReason, Stage, Tier, phrase
 
 _STAGES = frozenset(Stage)
 
@@ -36,6 +36,22 @@ def person_reasons(
     if plan.action is not None and policy.actions[plan.action].sensitive:
         reasons.append(PersonReason.SENSITIVE)
     return tuple(reasons)
+
+
+def told(reason: str, policy: PolicyDocument) -> str:
+    """The rule behind a reason, with the figure that the policy sets, as the end of "a person decides
+    because ..."."""
+    rules = policy.escalation
+    return {
+        PersonReason.TIER_HIGH: f"the risk is {policy.risk.tier.high:.2f} or more",
+        PersonReason.URGENCY_HIGH: f"it is urgent (the risk is {policy.risk.urgency.high:.2f} or more)",
+        PersonReason.VALUE_HIGH: f"the account is worth {rules.account_value:,.0f} or more",
+        PersonReason.CONFIDENCE_HIGH: f"the confidence is {rules.confidence:.2f} or more",
+        PersonReason.UNKNOWN_VALUE: "the stage, the segment or the account value is not known to the policy",
+        PersonReason.SENSITIVE: "the action is marked as sensitive",
+        PersonReason.POLICY_CAP: "it is more than the policy may decide alone",
+        PersonReason.BY_HAND: "a person proposed it",
+    }.get(reason) or phrase(reason)
 
 
 def unknown_values(

@@ -2,7 +2,8 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Lower, StrIndex, Substr
 from django.utils import timezone
 
 from journeys.domain.vocabulary import Segment, SignalSource, Stage, Tier, choices
@@ -14,6 +15,12 @@ class Customer(models.Model):
     customer_id = models.CharField("customer", max_length=64, primary_key=True)
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField("address", blank=True)
+    # Kept by the database, so that whose a domain is can be asked of an index.
+    email_domain = models.GeneratedField(
+        expression=Lower(Substr("email", StrIndex("email", Value("@")) + 1)),
+        output_field=models.CharField(max_length=254),
+        db_persist=True,
+    )
     owner = models.CharField(
         "account owner", max_length=150, blank=True, help_text="The user name of the owner."
     )
@@ -42,6 +49,8 @@ class Customer(models.Model):
         indexes = [
             models.Index(fields=["email"], name="journeys_customer_email"),
             models.Index(fields=["owner", "customer_id"], name="journeys_customer_owner"),
+            models.Index(fields=["email_domain"], name="journeys_customer_domain"),
+            models.Index(fields=["name"], name="journeys_customer_name"),
         ]
 
     def __str__(self):

@@ -121,14 +121,14 @@ def on_switch_end(request: ApprovalRequest, actor: Actor) -> None:
 
 
 def describe(request: ApprovalRequest) -> dict:
-    """The facts of a request, for the page: `target`, `before`, `after` and what the switch says `now`."""
+    """The facts of a request, for the page: `target`, `before`, `after`, and what speaks `against` it."""
     wish = request.payload
     now = current(wish["scope"], wish["value"])
+    moved = f"It is {phrase(now)} by now: this can only be rejected, and asked again."
     return {
         "target": target(wish["scope"], wish["value"]),
         **wish,
-        "now": now,
-        "stale": now != wish["before"],
+        "against": [moved] if request.status == Status.PENDING and now != wish["before"] else [],
     }
 
 

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.text import Truncator
 
 from approvals import shown
 from approvals.audit import Event, record
 from approvals.models import AuditEvent
-from approvals.rules import NotAuthorised, NotFound, ReasonNeeded, Refusal
+from approvals.rules import Actor, NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
 from journeys.models import Customer
 
@@ -73,37 +74,72 @@ def set_wish(
         raise Refusal(f"The reason has {len(reason)} characters; {_REASON_LENGTH} is the most.")
     actor = actor_of(user, door=door, address=address)
     with transaction.atomic():
-        customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
-        if customer is None:
-            raise NotFound(f"There is no customer {customer_id}.")
-        if hold_until and hold_until != customer.hold_until and hold_until < today():
-            raise Refusal(f"{shown.day(hold_until)} is past: nobody can be left alone until then.")
-        before, after = _told(customer.do_not_contact, customer.hold_until), _told(do_not_contact, hold_until)
-        # select_for_update does nothing on SQLite; the row's own condition decides there.
-        unmoved = Customer.objects.filter(
-            pk=customer_id, do_not_contact=customer.do_not_contact, hold_until=customer.hold_until
-        )
-        if before == after or not unmoved.update(
-            do_not_contact=do_not_contact, hold_until=hold_until, hold_reason=reason
-        ):
+        customer = _locked(customer_id)
+        _check_day(hold_until, customer)
+        before = _told(customer.do_not_contact, customer.hold_until)
+        after = _told(do_not_contact, hold_until)
+        wish = {"do_not_contact": do_not_contact, "hold_until": hold_until, "hold_reason": reason}
+        if before == after or not _swap(customer, wish):
             raise Unchanged(f"{customer} is set so already: {after}.")
-        record(
-            [
-                Event(
-                    word=_WORD,
-                    actor=actor,
-                    kind="customer",
-                    subject_key=customer_id,
-                    subject_name=str(customer),
-                    concerning=customer_id,
-                    before=before,
-                    after=after,
-                    reason=reason,
-                )
-            ]
-        )
+        record([_event(customer, actor, before, after, reason)])
     customer.refresh_from_db()
     return customer
+
+
+def leave_alone(*, customer_id: str, until: date, reason: str, actor: Actor, request_id: int) -> None:
+    """Leave the customer alone through this day because a request about them was rejected for bad timing.
+    Call it in the deciding transaction: it rests on the authority to decide, so it only ever makes more
+    careful. A long reason stands cut beside the customer, and in full in the trail.
+
+    Raises Refusal for a day that is past, or Unchanged where they are left alone as long already.
+    """
+    customer = _locked(customer_id)
+    _check_day(until, customer)
+    if customer.hold_until and customer.hold_until >= until:
+        day = shown.day(customer.hold_until)
+        raise Unchanged(f"{customer} is left alone through {day} already: give a later day, or none.")
+    before = _told(customer.do_not_contact, customer.hold_until)
+    after = _told(customer.do_not_contact, until)
+    if not _swap(customer, {"hold_until": until, "hold_reason": Truncator(reason).chars(_REASON_LENGTH)}):
+        raise Unchanged(f"{customer} was changed at this moment: look again.")
+    record([_event(customer, actor, before, after, reason, request_id)])
+
+
+def _locked(customer_id: str) -> Customer:
+    customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
+    if customer is None:
+        raise NotFound(f"There is no customer {customer_id}.")
+    return customer
+
+
+def _check_day(until: date | None, customer: Customer) -> None:
+    if until and until != customer.hold_until and until < today():
+        raise Refusal(f"{shown.day(until)} is past: nobody can be left alone until then.")
+
+
+def _swap(customer: Customer, wish: dict) -> bool:
+    """select_for_update does nothing on SQLite; the row's own condition decides there."""
+    unmoved = Customer.objects.filter(
+        pk=customer.pk, do_not_contact=customer.do_not_contact, hold_until=customer.hold_until
+    )
+    return bool(unmoved.update(**wish))
+
+
+def _event(
+    customer: Customer, actor: Actor, before: str, after: str, reason: str, request_id: int | None = None
+) -> Event:
+    return Event(
+        word=_WORD,
+        actor=actor,
+        kind="customer",
+        subject_key=customer.pk,
+        subject_name=str(customer),
+        concerning=customer.pk,
+        request_id=request_id,
+        before=before,
+        after=after,
+        reason=reason,
+    )
 
 
 def today() -> date:

@@ -101,6 +101,35 @@ def test_keys_rest_while_one_types_and_with_modifiers(first, page):
     assert focused(page) == first.title
 
 
+def test_every_way_asks_with_the_name_and_what_was_typed(first, page):
+    before = on_record()
+    press(page, "j", "Enter")
+    page.wait_for_selector("#decide")
+    for key, fill, asked in (
+        ("a", {"#decide-reason": "Ask them."}, ["Approve?", "Ask them."]),
+        ("c", {"#decide-reason": "Shorter, please."}, ["Ask for changes?", "Shorter, please."]),
+        ("e", {"#decide-change_body": "Shall we talk?"}, ["With changes?", "Changed: Text"]),
+        (
+            "r",
+            {"#decide-day_leave_alone_until": "2999-12-31"},
+            ["Reject?", "What is wrong: Bad timing", "Leave the customer alone until: 2999-12-31"],
+        ),
+    ):
+        press(page, key)
+        if key == "r":
+            page.select_option("#decide-category", "bad_timing")
+        for field, text in fill.items():
+            page.fill(field, text)
+        press(page, "Control+Enter")
+        confirm = page.inner_text("#confirm")
+        assert first.title in confirm
+        for words in asked:
+            assert words in confirm
+        press(page, "Escape", "Escape")
+    assert Decision.objects.count() == before[1]
+    assert ApprovalRequest.objects.get(pk=first.pk).status == "pending"
+
+
 def test_selecting_and_rejecting_several_asks_with_their_names(first, page):
     press(page, "x")
     assert "Move to a request first" in said(page)
@@ -126,9 +155,11 @@ def test_the_other_keys_lead_to_what_stands_on_the_page(first, page):
     assert page.is_checked("input[value=rejected]")
     assert focused(page) == "decide-category"
     press(page, "Escape", "c")
-    assert focused(page) == "ask-for-changes-note"
+    assert page.is_checked("input[value=ask_for_changes]")
+    assert focused(page) == "decide-reason"
     press(page, "Escape", "e")
-    assert focused(page).startswith("approve-with-changes-")
+    assert page.is_checked("input[value=with_changes]")
+    assert focused(page) == "decide-change_body"
     press(page, "Escape", "u")
     assert first.title in page.inner_text("#confirm")
     press(page, "Enter")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from journeys.domain.escalation import person_reasons, unknown_values
+from journeys.domain.escalation import person_reasons, told, unknown_values
 from journeys.domain.planning import Plan
 from journeys.domain.policy import PUBLISHED, load
-from journeys.domain.vocabulary import Tier
+from journeys.domain.vocabulary import PersonReason, Tier
 
 from .test_planning import risk
 
@@ -76,3 +76,16 @@ def test_a_policy_may_know_other_segments_and_other_limits():
     policy = load({"escalation": {"segments": ["Startup"], "account_value": 5_000, "confidence": 0.9}})
     assert reasons_for(segment="Startup", value=4_000.0, policy=policy) == ()
     assert reasons_for(segment="SMB", value=5_000.0, policy=policy) == ("value_high", "unknown_value")
+
+
+def test_every_reason_is_told_with_the_figure_of_the_policy_in_force():
+    lower = load({"escalation": {"account_value": 12_000}})
+    assert told("value_high", lower) == "the account is worth 12,000 or more"
+    assert told("tier_high", PUBLISHED) == "the risk is 0.70 or more"
+    sentences = [told(reason, PUBLISHED) for reason in PersonReason]
+    assert len(set(sentences)) == len(PersonReason)
+    assert all(not sentence.endswith(".") and "_" not in sentence for sentence in sentences)
+
+
+def test_a_reason_that_nobody_knows_any_more_is_told_in_its_own_words():
+    assert told("solar_flare", PUBLISHED) == "solar flare"

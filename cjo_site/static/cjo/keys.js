@@ -74,26 +74,43 @@
   function choose(verdict) {
     const form = one("#decide");
     const radio = form && one(`input[name=verdict][value=${verdict}]`, form);
+    if (form && !radio) return say(NOT_HERE, true);
     if (!radio) {
       const why = all(".against").find((card) => one("h2", card)?.textContent.startsWith("You cannot"));
       return say(why ? `${one("h2", why).textContent}. ${one("p", why)?.textContent ?? ""}` : NOT_HERE, true);
     }
     radio.click();
+    const next = verdict === "with_changes" ? "Change it" : "Give the reason";
+    say(`${nameOf(radio)} is chosen, nothing is decided yet. ${next}; Ctrl Enter goes on.`);
+    if (verdict === "with_changes") return (one("textarea", changes) ?? one("input, select", changes)).focus();
     // Of a rejection the category is the first part of the reason.
     const category = verdict === "rejected" && !form.elements.category.value;
     field(form, category ? ["category"] : ["reason"]).focus();
-    const what = radio.labels[0].textContent.trim();
-    say(`${what} is chosen, nothing is decided yet. Give the reason; Ctrl Enter goes on.`);
   }
+
+  // The words of a way to decide, without its key.
+  const nameOf = (radio) => one("span", radio.labels[0])?.textContent ?? radio.labels[0].textContent.trim();
+
+  const changes = one(".changes");
+  one("#decide")?.addEventListener("change", ({ target }) => {
+    // The fields of a change stand elsewhere, and come into sight; the focus stays with whoever moves it.
+    if (target.value === "with_changes") changes?.scrollIntoView({ block: "nearest" });
+  });
+  // What is not shown, as it belongs to another way, is not sent.
+  one("#decide")?.addEventListener("formdata", ({ target, formData }) => {
+    for (const hidden of all(".when input, .when select", target).filter((found) => !found.offsetParent)) {
+      formData.delete(hidden.name);
+    }
+  });
 
   const NOT_HERE = "That is not on offer here.";
 
-  function openForm(names, noted) {
+  function openForm(names) {
     const form = names.map((name) => document.getElementById(name)).find(Boolean);
     if (!form) return say(NOT_HERE, true);
     const folded = form.closest("details");
     if (folded) folded.open = true;
-    const target = noted ? field(form, ["note"]) : one("input:not([type=hidden]), select, textarea", form);
+    const target = one("input:not([type=hidden]), select, textarea", form);
     (target ?? one("button", form)).focus();
     form.scrollIntoView({ block: "nearest" });
   }
@@ -116,7 +133,7 @@
   }
 
   function back() {
-    if (document.activeElement?.closest("main form")) {
+    if (document.activeElement?.form?.closest("main") || document.activeElement?.closest("main form")) {
       document.activeElement.blur();
       return;
     }
@@ -134,7 +151,7 @@
   // [value, words] of the verdict that was chosen in a form that has one.
   function verdictIn(form) {
     const radio = one("input[name=verdict]:checked", form);
-    if (radio) return [radio.value, radio.labels[0].textContent.trim()];
+    if (radio) return [radio.value, nameOf(radio)];
     const menu = one("select[name=verdict]", form);
     return menu ? [menu.value, menu.selectedOptions[0].textContent] : [];
   }
@@ -149,10 +166,23 @@
     if (category?.value && verdictIn(form)[0] === "rejected") {
       found.push(["p", `What is wrong: ${category.selectedOptions[0].textContent}`]);
     }
+    for (const day of all(".when input[type=date]", form).filter((found) => found.value && found.offsetParent)) {
+      found.push(["p", `${day.labels[0].textContent}: ${day.value}`]);
+    }
+    if (verdictIn(form)[0] === "with_changes" && changes) {
+      const changed = all("textarea, input, select", changes).filter(isChanged);
+      found.push(["p", `Changed: ${changed.map(labelOf).join(", ") || "nothing"}`]);
+    }
     const reason = (form.elements.reason ?? form.elements.note)?.value.trim();
     if (reason) found.push(["blockquote", reason]);
     return found;
   }
+
+  const labelOf = (changed) => changed.labels[0].firstChild.textContent.trim();
+  const isChanged = (found) =>
+    found.options
+      ? [...found.options].some((option) => option.selected !== option.defaultSelected)
+      : found.value !== found.defaultValue;
 
   function ask(form, button) {
     if (!form.reportValidity()) return;
@@ -190,17 +220,20 @@
     form.addEventListener("click", (event) => {
       if (event.target.closest("button[type=submit]")) byPointer = event.detail > 0;
     });
-    form.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat || !on()) return;
-      event.preventDefault();
-      ask(form, one("button[type=submit]", form));
-    });
     form.addEventListener("submit", (event) => {
       if (byPointer || confirmed === form) return;
       event.preventDefault();
       ask(form, event.submitter ?? one("button[type=submit]", form));
     });
   }
+  // Also from the fields that belong to a form and stand outside of it.
+  document.addEventListener("keydown", (event) => {
+    const form = event.target.form;
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat || !on()) return;
+    if (!form?.matches("main .act form")) return;
+    event.preventDefault();
+    ask(form, one("button[type=submit]", form));
+  });
   window.addEventListener("pageshow", () => {
     confirmed = null;
     byPointer = false;
@@ -213,8 +246,8 @@
     : {
         a: () => choose("approved"),
         r: () => choose("rejected"),
-        c: () => openForm(["ask-for-changes"], true),
-        e: () => openForm(["approve-with-changes"]),
+        c: () => choose("ask_for_changes"),
+        e: () => choose("with_changes"),
         u: () => send(["claim", "release"]),
         n: next,
         Escape: back,
