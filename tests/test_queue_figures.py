@@ -41,6 +41,8 @@ def a_request(**values) -> ApprovalRequest:
         "remind_at": NOW, "decision_due_at": NOW + timedelta(hours=1), "expires_at": NOW + timedelta(days=3),
         "execute_within_hours": 48, "action": "general_checkin", "risk_score": 0.5,
     }  # fmt: skip
+    if values.get("status", "pending") != "pending":
+        defaults["decided_at"] = NOW
     return ApprovalRequest.objects.create(**defaults | values)
 
 
