@@ -37,6 +37,8 @@ HOW_TO_MEND: dict[str, str] = {
     "(journey_state_log); the next run assesses them. Then dismiss this.",
     FindingKind.BAD_RECORD: "The record was not taken in. Correct it in the file or at its source and import "
     "it again: this is mended then by itself.",
+    FindingKind.HELD_RECORD: "Send or import the customer that it names: it is taken up by itself then. If "
+    "the customer is known under another id, correct it at its source, and dismiss this.",
 }
 
 
