@@ -23,7 +23,7 @@ def insert_all(model: type[models.Model], instances: Sequence[models.Model]) -> 
     if model._meta.auto_field is not None:
         for instance, key in zip(instances, next_keys(model, len(instances)), strict=True):
             instance.pk = key
-    names = [field.attname for field in model._meta.concrete_fields]
+    names = [field.attname for field in model._meta.concrete_fields if not field.generated]
     insert(model, names, list(map(attrgetter(*names), instances)))
     for instance in instances:
         instance._state.adding = False
