@@ -134,8 +134,8 @@ def test_a_wish_comes_before_the_draw_so_that_only_the_eligible_are_counted(held
 
 
 def test_a_dry_run_draws_nobody(held):
-    planned = planned_run()
-    pipeline.run(planned, dry_run=True)
+    planned = planned_run(dry_run=True)
+    pipeline.run(planned)
     assert not Assignment.objects.exists()
 
 

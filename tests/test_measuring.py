@@ -166,7 +166,8 @@ def test_the_value_before_is_that_of_the_request_and_the_one_after_the_customers
     customer = a_customer(account_value=900)
     row = executed(customer)
     template = {"title": "x", "payload": {}, "fingerprint": "f", "permission": "p", "execute_within_hours": 1}
-    moments = dict.fromkeys(("remind_at", "decision_due_at", "expires_at"), timezone.now())
+    names = ("remind_at", "decision_due_at", "expires_at", "decided_at")
+    moments = dict.fromkeys(names, timezone.now())
     ApprovalRequest.objects.create(
         kind="intervention",
         subject_key=row.pk,

@@ -55,7 +55,7 @@ def test_instances_read_as_bulk_create_would_have_written_them(count):
 def test_an_instance_that_was_written_can_be_saved_and_related():
     row = a_request("one")
     insert_all(ApprovalRequest, [row])
-    row.status = Status.SUPERSEDED
+    row.status, row.decided_at = Status.SUPERSEDED, NOON
     row.save()
     assert ApprovalRequest.objects.get(pk=row.pk).status == Status.SUPERSEDED
 
