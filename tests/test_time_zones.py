@@ -58,6 +58,11 @@ def test_without_a_zone_it_is_utc(people):
     assert "Times are in UTC" in front_page(looking(people["approver"]))
 
 
+@pytest.mark.parametrize("name", ["Asia/Calcutta", "Asia/Saigon", "Europe/Kiev", "America/Buenos_Aires"])
+def test_a_zone_is_known_by_the_older_name_that_browsers_use(people, name):
+    assert f"Times are in {name.replace('_', ' ')}" in front_page(looking(people["approver"], name))
+
+
 BAD_COOKIES = [
     "", "undefined", "America", "Factory", "localtime", "posixrules", "leapseconds", "tzdata.zi",
     "europe/berlin", "Europe/Berlin ", "Europe/Nowhere", "../../etc/passwd", "/etc/passwd",
@@ -331,6 +336,14 @@ def test_the_export_of_the_trail_stays_in_utc(waits, people):
     here = b"".join(looking(people["auditor"], "Asia/Tokyo").get(address).streaming_content)
     assert here == b"".join(looking(people["auditor"]).get(address).streaming_content)
     assert all(json.loads(line)["at"].endswith("+00:00") for line in here.splitlines())
+
+
+def test_programs_are_answered_in_utc_whatever_zone_was_chosen(waits, people):
+    services.choose_time_zone(user=people["approver"], name="Asia/Tokyo")
+    answer = looking(people["approver"], "Asia/Tokyo").get(f"/api/v1/approval-requests/{waits.pk}")
+    assert answer.status_code == 200
+    told = datetime.fromisoformat(answer.json()["decision_due_at"])
+    assert (told, told.utcoffset()) == (waits.decision_due_at, timedelta(0))
 
 
 def test_the_zone_ends_with_the_page(people):
