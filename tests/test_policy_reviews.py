@@ -129,7 +129,7 @@ def test_about_one_in_twenty_is_drawn_and_nobody_can_choose_which(people, sample
     drawn = reviews.draw(today())
     assert 0 <= drawn <= 15
     first = set(open_reviews().values_list("subject_key", flat=True))
-    open_reviews().update(status="superseded")
+    open_reviews().update(status="superseded", decided_at=timezone.now())
     ApprovalRequest.objects.filter(kind=reviews.KIND).delete()
     reviews.draw(today())
     assert set(open_reviews().values_list("subject_key", flat=True)) == first

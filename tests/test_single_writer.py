@@ -40,6 +40,7 @@ FIELDS_OF_CALLERS = {
 OF_ANY_MODEL = {
     ("?", "journeys/services/intake.py", "flush"),
     ("?", "approvals/rows.py", "insert_all"),
+    ("?", "journeys/bench/world.py", "_write"),
 }
 # Functions of `approvals.rows`, called with the model.
 PAST_THE_ORM = ("insert", "insert_all")

@@ -249,9 +249,9 @@ def test_what_is_no_time_is_refused_in_words(people):
 
 
 def change(user, request: ApprovalRequest, browser: str, **typed) -> str:
-    address = page_of(request).replace("/change/", "/approve-with-changes/")
-    form = {name: request.payload[name] for name in ("action", "channel", "subject", "body", "not_before")}
-    form |= {"fingerprint": request.fingerprint, "note": "Later."} | typed
+    address = page_of(request).replace("/change/", "/decide/")
+    form = {"verdict": "with_changes", "fingerprint": request.fingerprint, "reason": "Later."}
+    form |= {f"change_{name}": value for name, value in typed.items()}
     return looking(user, browser).post(address, form, follow=True).content.decode()
 
 
@@ -269,7 +269,7 @@ def test_a_time_to_wait_for_is_typed_locally_kept_in_utc_and_shown_locally_again
     assert f'value="{there:%Y-%m-%dT%H:%M}"' in html
     with timezone.override(ZoneInfo(BERLIN)):
         assert f"not before {shown.absolute(later)}" in html
-    said = change(people["approver2"], row, BERLIN, not_before=f"{there:%Y-%m-%dT%H:%M}", note="Same.")
+    said = change(people["approver2"], row, BERLIN, not_before=f"{there:%Y-%m-%dT%H:%M}")
     assert "Nothing is different" in said
     assert waiting("C004").revision == row.revision
 

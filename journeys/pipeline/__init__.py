@@ -181,7 +181,9 @@ def run(
                 _run_range(context, span, recorder)
                 on_progress(context.customers)
                 if recorder.is_cancelled():
+                    expected = planned.counts["expected"]
                     summary_generation(context, Progress())
+                    planned.counts["expected"] = expected
                     recorder.cancel()
                     return planned
         for step in RUN_STEPS:
