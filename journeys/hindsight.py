@@ -13,6 +13,7 @@ from journeys.domain.shift import Scored, Shift, shift
 from journeys.domain.signals import SignalFact
 from journeys.domain.vocabulary import Channel, ExecutionMode, InterventionStatus
 from journeys.models import Assessment, Intervention, Outcome, Signal
+from journeys.score_history import contributions_of, linked_at
 from journeys.services.proposals import PIPELINE
 
 # Of the latest so many that were done with an action, so many of a segment are summed up: the look is bounded
@@ -40,7 +41,7 @@ def since_last_score(
     before = Scored(
         on=last.as_of,
         overall=last.overall_risk_score,
-        contributions=shown.adding_up(last.contributions),
+        contributions=shown.adding_up(contributions_of(last)),
         stage=last.journey_stage,
         days_in_state=last.days_in_state,
         signals=_signals_then(last),
@@ -74,15 +75,17 @@ def _scored_at(request: ApprovalRequest) -> datetime:
 
 
 def _signals_then(last: Assessment) -> list[SignalFact]:
-    """The signals that were in force on that day and had arrived when the run began."""
+    """The signals that were in force on that day and had arrived when the run began; one that had come for
+    nobody, when a person linked it."""
     since, until = cases.window(last.as_of, last.run.policy.rules)
-    rows = Signal.objects.filter(
-        customer_id=last.customer_id,
-        detected_at__gte=since,
-        detected_at__lt=until,
-        received_at__lte=last.run.started_at,
-    )
-    return [SignalFact(row.pk, row.signal_type, row.signal_strength, row.detected_at.date()) for row in rows]
+    rows = Signal.objects.filter(customer_id=last.customer_id, detected_at__gte=since, detected_at__lt=until)
+    known_at = {row.pk: row.received_at for row in rows}
+    known_at |= linked_at(last.customer_id, [row.pk for row in rows if row.received_for])
+    return [
+        SignalFact(row.pk, row.signal_type, row.signal_strength, row.detected_at.date())
+        for row in rows
+        if known_at[row.pk] <= last.run.started_at
+    ]
 
 
 class _Row(NamedTuple):

@@ -67,18 +67,18 @@ def _last_run_on() -> date | None:
 
 def _happenings(customer: Customer, rules: PolicyDocument) -> Iterator[Happening]:
     signals = list(customer.signals.order_by("-detected_at", "-signal_id")[:SIGNALS])
-    linked = _linked_at(customer, [signal.pk for signal in signals if signal.received_for])
+    linked = linked_at(customer.pk, [signal.pk for signal in signals if signal.received_for])
     for signal in signals:
         yield from _of_signal(signal, linked.get(signal.pk, signal.received_at), rules)
     yield from _of_stages(customer.journey_states.order_by("state_entered_at", "pk"))
 
 
-def _linked_at(customer: Customer, signal_ids: list[str]) -> dict[str, datetime]:
+def linked_at(customer_id: str, signal_ids: list[str]) -> dict[str, datetime]:
     """When a person linked those that had come for nobody: from then on they count."""
     if not signal_ids:
         return {}
     events = AuditEvent.objects.filter(
-        concerning=customer.pk, word="signal.linked", subject_key__in=signal_ids
+        concerning=customer_id, word="signal.linked", subject_key__in=signal_ids
     )
     return dict(events.values_list("subject_key", "at"))
 

@@ -5,12 +5,8 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-PARTS = {
-    "signals": "signals",
-    "time_in_state": "time in stage",
-    "customer_value": "account value",
-    "signal_count": "number of signals",
-}
+from journeys.domain.shift import PARTS
+
 _DAYS = PARTS["time_in_state"]
 
 

@@ -136,12 +136,6 @@ class Assessment(models.Model):
     def __str__(self):
         return f"{self.customer_id} on {self.as_of}: {self.overall_risk_score:.3f}"
 
-    @property
-    def contributions(self) -> dict[str, float]:
-        """The parts of the score by their names; they add up to it."""
-        names = ("signals", "time_in_state", "customer_value", "signal_count")
-        return {name: getattr(self, f"contribution_{name}") for name in names}
-
 
 class Finding(models.Model):
     """Something received that fits nowhere, kept with what came, until a person or a later run mends it.
