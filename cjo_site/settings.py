@@ -189,6 +189,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "approvals.api.schema.finish",
     ],
+    "GET_LIB_DOC_EXCLUDES": "approvals.api.schema.not_for_readers",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_SUFFIX": "",
     "ENUM_NAME_OVERRIDES": {

@@ -3,7 +3,10 @@
 """
 
 import json
+import os
 from pathlib import Path
+
+import django
 
 from journeys.domain.policy import PUBLISHED
 from journeys.domain.policy_table import field_rows
@@ -12,6 +15,7 @@ from journeys.domain.vocabulary import Action, label
 ROOT = Path(__file__).resolve().parent.parent
 POLICY_PAGE = ROOT / "docs" / "policy.md"
 ROLES_PAGE = ROOT / "docs" / "roles.md"
+OPENAPI = ROOT / "docs" / "openapi.yaml"
 MATRIX_BEGINS = "<!-- made of fixtures/people.json -->\n"
 # Published values longer than this stand in a table of their own, further down the page.
 _LONGEST_VALUE = 120
@@ -60,6 +64,15 @@ def role_matrix() -> str:
     authority = [_limit(limits, group) for group in groups]
     lines.append(f"| decides up to | {' | '.join(authority)} |")
     return "\n".join(lines) + "\n"
+
+
+def openapi() -> str:
+    """The contract of the API. Takes a Django that is set up."""
+    from drf_spectacular.generators import SchemaGenerator
+    from drf_spectacular.renderers import OpenApiYamlRenderer
+
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    return OpenApiYamlRenderer().render(schema, renderer_context={}).decode()
 
 
 def _limit(limits: dict, group: str) -> str:
@@ -115,6 +128,9 @@ def _table(title: str, columns: tuple[str, ...], rows: list[tuple]) -> str:
 
 
 if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    OPENAPI.write_text(openapi())
     POLICY_PAGE.write_text(policy_page())
     told = ROLES_PAGE.read_text().partition(MATRIX_BEGINS)[0]
     ROLES_PAGE.write_text(told + MATRIX_BEGINS + role_matrix())

@@ -3,6 +3,7 @@
 import django_filters
 from django import forms
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema_field
 
 from approvals.api.problems import Problem
 
@@ -22,15 +23,17 @@ class Filters(DjangoFilterBackend):
         return filterset.qs
 
 
-class _Exact(forms.CharField):
-    def __init__(self, **kwargs):
-        super().__init__(strip=False, max_length=254, **kwargs)
+# What may stand in a query: one character at least, and none that cannot be shown.
+TEXT = {"type": "string", "minLength": 1, "maxLength": 254, "pattern": "^[^\\x00-\\x1f\\x7f\\ufffd]+$"}
 
 
+@extend_schema_field(TEXT)
 class Is(django_filters.CharFilter):
     """Exactly this text."""
 
-    field_class = _Exact
+    class field_class(forms.CharField):
+        def __init__(self, **kwargs):
+            super().__init__(strip=False, max_length=TEXT["maxLength"], **kwargs)
 
 
 class OneOf(django_filters.ChoiceFilter):
@@ -47,9 +50,11 @@ class YesNo(django_filters.ChoiceFilter):
         return super().filter(queryset, {"true": True, "false": False}.get(value, value))
 
 
-class Id(django_filters.NumberFilter):
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": 10**18 - 1})
+class Id(django_filters.CharFilter):
     """A row's number."""
 
-    class field_class(forms.IntegerField):
-        def __init__(self, *, decimal_places=None, max_digits=None, **kwargs):
-            super().__init__(min_value=1, max_value=2**63 - 1, **kwargs)
+    class field_class(forms.RegexField):
+        def __init__(self, **kwargs):
+            messages = {"invalid": "This is a whole number from 1 on."}
+            super().__init__(r"^[1-9][0-9]{0,17}\Z", strip=False, error_messages=messages, **kwargs)

@@ -2,10 +2,13 @@
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_lib_doc_excludes
 from drf_spectacular.utils import OpenApiParameter
 
 from approvals import scopes
 from approvals.api import problems
+from approvals.api.examples import EXAMPLES
+from approvals.api.serializers import Cut, Shown, Taken
 
 EVERY_ANSWER = {
     "X-Request-ID": ("string", "The id under which this request stands in the log."),
@@ -33,7 +36,7 @@ class Schema(AutoSchema):
 
     def get_operation_id(self):
         noun = self.view.noun.replace(" ", "_")
-        plural = noun if noun.endswith("s") else f"{noun}s"
+        plural = noun if noun == "suppressed" else f"{noun}s"
         if self.view.action == "list":
             return f"list_{plural}"
         if self.view.action == "retrieve":
@@ -158,14 +161,38 @@ PROBLEM = {
 
 
 def finish(result, generator, request, public):
-    """What all operations refer to."""
+    """What all operations refer to, and the examples."""
     components = result.setdefault("components", {})
+    for path in result["paths"].values():
+        for operation in path.values():
+            for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for body in part.get("content", {}).values():
+                    _add_example(body)
+            if any(parameter["name"] == "fields" for parameter in operation.get("parameters", ())):
+                _may_be_cut(components["schemas"], operation["responses"]["200"])
     components.setdefault("schemas", {})["Problem"] = PROBLEM
     components["responses"] = {kind: _problem(kind) for kind in sorted(_told_kinds(result))}
     components["headers"] = {
         name: {"schema": {"type": kind}, "description": told} for name, (kind, told) in EVERY_ANSWER.items()
     }
     return result
+
+
+def _add_example(body: dict) -> None:
+    name = body["schema"].get("$ref", "").rpartition("/")[2]
+    of_page = name.removeprefix("Paginated").removesuffix("List")
+    if name in EXAMPLES:
+        body["examples"] = {name: {"value": EXAMPLES[name]}}
+    elif of_page != name and of_page in EXAMPLES:
+        body["examples"] = {name: {"value": {"next": None, "results": [EXAMPLES[of_page]]}}}
+
+
+def _may_be_cut(schemas: dict, answer: dict) -> None:
+    """With `fields`, any field of the row may be missing."""
+    name = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    if "results" in schemas[name]["properties"]:
+        name = schemas[name]["properties"]["results"]["items"]["$ref"].rpartition("/")[2]
+    schemas[name].pop("required", None)
 
 
 def _told_kinds(result: dict) -> set[str]:
@@ -176,6 +203,11 @@ def _told_kinds(result: dict) -> set[str]:
         for answer in operation["responses"].values()
         if "$ref" in answer
     }
+
+
+def not_for_readers() -> list[type]:
+    """Whose docstrings are about the code, not about what goes over the line."""
+    return [*get_lib_doc_excludes(), Cut, Shown, Taken]
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -126,5 +126,5 @@ def _check_query(request: HttpRequest, known: set[str]) -> None:
             raise BadQuery(name, f"there is no such parameter; {told}")
         if len(values) > 1:
             raise BadQuery(name, "this stands there twice")
-        if not values[0].strip() or _NOT_IN_A_PATH.search(values[0]):
+        if not values[0] or _NOT_IN_A_PATH.search(values[0]):
             raise BadQuery(name, "this is empty, or no text")

@@ -2,11 +2,14 @@
 
 from rest_framework.routers import SimpleRouter
 
+from approvals.api.examples import EXAMPLES
+from journeys.api import examples
 from journeys.api.customers import Customers, JourneyStates
 from journeys.api.interventions import Executions, Interventions, Outcomes
 from journeys.api.runs import Findings, Reports, Runs
 from journeys.api.signals import Assessments, Signals, Suppressed
 
+EXAMPLES |= examples.EXAMPLES
 router = SimpleRouter(trailing_slash=False)
 router.register("customers", Customers, "customer")
 router.register("journey-states", JourneyStates, "journey-state")

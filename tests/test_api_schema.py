@@ -1,0 +1,126 @@
+"""The contract: complete, valid, as committed, and readable offline."""
+
+import json
+import re
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from approvals import scopes
+from approvals.api import problems
+from tests import pages
+from tests.desk import check_html
+
+
+@pytest.fixture(scope="module")
+def contract() -> dict:
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+@pytest.fixture(scope="module")
+def operations(contract) -> list[tuple[str, str, dict]]:
+    return [
+        (method.upper(), path, operation)
+        for path, methods in contract["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def followed(contract: dict, part: dict) -> dict:
+    if "$ref" not in part:
+        return part
+    found = contract
+    for name in part["$ref"].split("/")[1:]:
+        found = found[name]
+    return found
+
+
+def test_the_committed_contract_is_the_one_that_the_code_makes():
+    assert pages.OPENAPI.read_text() == pages.openapi(), "To write it anew: python -m tests.pages"
+
+
+def test_it_is_valid_openapi_31_and_nothing_warns(contract, capsys):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null")
+    assert contract["openapi"].startswith("3.1")
+    validate_schema(contract)
+
+
+def test_it_is_served_to_whoever_asks(client, contract):
+    answer = client.get("/api/v1/schema")
+    assert answer["Content-Type"].startswith("application/vnd.oai.openapi+json")
+    assert json.loads(answer.content)["paths"].keys() == contract["paths"].keys()
+
+
+def test_every_operation_says_what_it_is_what_it_needs_and_who_may(operations):
+    seen = set()
+    for method, path, operation in operations:
+        assert operation["description"], path
+        assert operation["operationId"] not in seen
+        seen.add(operation["operationId"])
+        scope = operation["x-required-scope"]
+        assert scope in scopes.known(), (method, path)
+        assert {"token": [scope]} in operation["security"]
+        assert {"session": []} in operation["security"]
+
+
+def test_every_operation_documents_every_status_that_it_answers(operations):
+    for method, path, operation in operations:
+        expected = {"400", "401", "403", "406", "429", "500", "503"}
+        if "{" in path:
+            expected |= {"404"}
+        expected |= {"200", "304"} if method == "GET" else {"409", "413", "415", "422"}
+        assert expected <= operation["responses"].keys(), (method, path)
+        assert [status for status in operation["responses"] if status.startswith("2")], path
+
+
+def test_every_body_that_goes_out_or_comes_in_has_an_example_that_fits(contract, operations):
+    registry = Registry().with_resource(
+        "urn:contract", Resource.from_contents(contract, default_specification=DRAFT202012)
+    )
+    for method, path, operation in operations:
+        parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for part in parts:
+            for body in followed(contract, part).get("content", {}).values():
+                assert body.get("examples"), (method, path, body["schema"])
+                for example in body["examples"].values():
+                    schema = {"$ref": f"urn:contract{body['schema']['$ref']}"}
+                    Draft202012Validator(schema, registry=registry).validate(example["value"])
+
+
+def test_every_error_is_a_problem_document(contract, operations):
+    for _, path, operation in operations:
+        for status, answer in operation["responses"].items():
+            if status >= "400":
+                content = followed(contract, answer)["content"]
+                assert list(content) == [problems.MEDIA_TYPE], path
+                example = next(iter(content[problems.MEDIA_TYPE]["examples"].values()))["value"]
+                assert example["status"] == int(status)
+
+
+def test_every_scope_is_explained_where_tokens_are(contract):
+    told = contract["components"]["securitySchemes"]["token"]["description"]
+    assert all(f"`{scope}`" in told for scope in scopes.known())
+
+
+def test_every_path_of_the_contract_has_no_slash_at_its_end(contract):
+    assert not [path for path in contract["paths"] if path.endswith("/")]
+
+
+def test_the_page_reads_offline_under_the_policy_of_the_site(client):
+    page = client.get("/api/v1/docs")
+    html = page.content.decode()
+    check_html(html)
+    assert "script-src 'self'" in page["Content-Security-Policy"]
+    for address in re.findall(r'(?:src|href)="([^"]+)"', html):
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        list(answer) if answer.streaming else answer.content
+
+
+def test_there_is_no_redoc_which_asks_elsewhere_for_a_font(client):
+    assert client.get("/api/v1/redoc").status_code == 404
