@@ -58,7 +58,7 @@ window.addEventListener("pageshow", () => {
     if (Object.keys(texts).length) sessionStorage.setItem(name, JSON.stringify(texts));
     else sessionStorage.removeItem(name);
   }
-  const isText = (field) => field.matches?.("textarea, input[type=text], input[type=date]");
+  const isText = (field) => field.matches?.("textarea, input[type=text], input[type=date], input[type=datetime-local]");
   const nameOf = (field) => `${field.form.id}/${field.name}`;
 
   document.addEventListener("input", ({ target }) => {
