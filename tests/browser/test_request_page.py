@@ -14,6 +14,7 @@ from approvals.services.membership import propose_membership
 from journeys.models import Customer, Signal
 from journeys.services import policies, proposals, switches
 from tests.acting import PASSWORD, waiting
+from tests.browser.conftest import SEEN
 from tests.desk import on_record, page_of
 from tests.runs import run_pipeline
 
@@ -25,13 +26,6 @@ PARAGRAPH = (
     "would rather ask than guess, and we would like to hear from you what is in the way."
 )
 LONG = "\n\n".join(["Hello Alpine Foods,", *[PARAGRAPH] * 9, "Best regards,\nInes Okafor"])
-# Wholly in the window, and nothing lies over its middle.
-INSIDE = """(element) => {
-  const box = element.getBoundingClientRect();
-  const seen = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-  return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight && box.right <= innerWidth
-    && seen !== null && (element.contains(seen) || seen.contains(element));
-}"""
 WIDE = {"viewport": {"width": 1440, "height": 900}}
 
 
@@ -72,7 +66,7 @@ def long_mail(asked, people) -> ApprovalRequest:
 
 
 def inside(page, selector: str) -> bool:
-    return page.locator(selector).evaluate(INSIDE)
+    return page.locator(selector).evaluate(SEEN)
 
 
 def open_page(visit, name: str, request: ApprovalRequest, **screen):
@@ -107,7 +101,7 @@ def test_a_long_mail_is_there_to_its_last_word(long_mail, visit):
     assert text.evaluate("(element) => element.scrollHeight <= element.clientHeight + 1")
     last = page.locator(".mail .text p").last
     last.scroll_into_view_if_needed()
-    assert last.evaluate(INSIDE)
+    assert last.evaluate(SEEN)
     # However far one has read, the decision is beside it.
     assert inside(page, "#decide .go")
     assert inside(page, "label:has([value=approved])")
