@@ -37,6 +37,7 @@ from journeys.models import (
     JourneyState,
     Outcome,
     PipelineRun,
+    PortfolioSnapshot,
     Signal,
 )
 from journeys.services.proposals import KIND
@@ -160,14 +161,16 @@ class Copier:
 
     # -- runs and customers
 
-    def make_runs(self) -> list[Row]:
-        """One for each week; the last is of today."""
-        pattern, rows = row_of(PipelineRun.objects.get()), []
+    def make_runs(self) -> Rows:
+        """One for each week, each with what it amounted to; the last is of today."""
+        run, snapshot = row_of(PipelineRun.objects.get()), row_of(PortfolioSnapshot.objects.get())
+        rows: Rows = {PipelineRun: [], PortfolioSnapshot: []}
         for week in range(WEEKS - 1, -1, -1):
-            at = self.now - timedelta(weeks=week)
+            at, number = self.now - timedelta(weeks=week), self._number(PipelineRun)
             times = dict.fromkeys(("queued_at", "started_at", "heartbeat_at", "finished_at"), at)
-            rows.append(pattern | times | {"id": self._number(PipelineRun), "as_of": at.date()})
-        self.runs = [row["id"] for row in rows]
+            rows[PipelineRun].append(run | times | {"id": number, "as_of": at.date()})
+            rows[PortfolioSnapshot].append(snapshot | {"run_id": number, "as_of": at.date()})
+            self.runs.append(number)
         return rows
 
     def customers(self) -> Iterator[Rows]:
@@ -352,7 +355,8 @@ def _renamed(signal_id: str, customer_id: str) -> str:
 
 def _copy(size: Size, copied: Sequence[Pattern], on_progress: Callable[[str], None]) -> None:
     copier = Copier(size, copied)
-    _write(PipelineRun, copier.make_runs())
+    for model, rows in copier.make_runs().items():
+        _write(model, rows)
     for what, rows_of_each in (("customers", copier.customers()), ("requests", copier.requests())):
         done = 0
         while batch := list(islice(rows_of_each, BATCH)):
