@@ -15,7 +15,7 @@ from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, WebhookDelivery, WebhookEndpoint, WebhookMessage
 from approvals.rules import Actor, Verdict
 from approvals.services import webhooks
-from journeys import pipeline
+from journeys import pipeline, records
 from journeys.domain.vocabulary import OutcomeKind
 from journeys.models import Customer, Execution, Intervention, PipelineRun
 from journeys.services import execution, intake, outcomes, proposals
@@ -190,6 +190,29 @@ def test_an_outcome_is_told_by_its_own_id_with_money_in_its_currency(ran, people
         currency = intervention.customer.currency
         expected = None if saved is None else {"amount": "1200.50", "currency": currency}
         assert data["estimated_revenue_saved"] == expected
+
+
+def test_an_outcome_that_another_system_sends_is_told_and_a_correction_again(ran, people):
+    intervention = approve("C004", people["approver"])
+    execution.execute(intervention_id=intervention.pk)
+    forget()
+    fields = {"outcome_id": "O100", "intervention_id": intervention.pk, "measured_at": timezone.now().date()}
+    for outcome in ("resolved", "resolved", "no_response"):
+        intake.save_outcome(**fields, outcome=outcome)
+    assert [(name, data["outcome_id"], data["outcome"]) for name, data in told()] == [
+        ("outcome.recorded", "O100", "resolved"),
+        ("outcome.recorded", "O100", "no_response"),
+    ]
+
+
+def test_an_outcome_that_is_imported_is_history(ran, people):
+    intervention = approve("C004", people["approver"])
+    execution.execute(intervention_id=intervention.pk)
+    forget()
+    raw = {"outcome_id": "O100", "intervention_id": intervention.pk, "outcome": "resolved"}
+    raw["measured_at"] = timezone.now().date()
+    intake.take([records.parse(records.OutcomeRecord, raw, today=timezone.now().date())])
+    assert told() == []
 
 
 def test_a_run_that_breaks_has_ended_as_well(endpoint, monkeypatch):

@@ -32,7 +32,7 @@ from journeys.records import (
     given,
     parse,
 )
-from journeys.services import marks
+from journeys.services import marks, outcomes
 
 IMPORTED = "imported"
 _BATCH = 500
@@ -184,7 +184,7 @@ def take(
 
     With `replace` false, a signal that is there with another content is a Conflict; else it is corrected.
     `at_once`: the customers about whom something is new are marked, and a worker looks at them within a
-    second; without it the next run does.
+    second; without it the next run does. New outcomes are then put on record.
     """
     if not records:
         return []
@@ -198,10 +198,12 @@ def take(
 def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Taken | InvalidRecord]:
     with transaction.atomic():
         answers = _TAKERS[type(records[0])](records, replace)
+        both = zip(records, answers, strict=True)
+        new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
         if at_once and isinstance(records[0], _EVALUATED):
-            new = (Taken.NEW, Taken.UPDATED)
-            both = zip(records, answers, strict=True)
-            marks.mark(record.customer_id for record, answer in both if answer in new)
+            marks.mark(record.customer_id for record in new)
+        elif at_once and isinstance(records[0], OutcomeRecord):
+            outcomes.note_received([record.outcome_id for record in new])
     return answers
 
 

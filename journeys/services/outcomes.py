@@ -1,6 +1,7 @@
-"""What came of an intervention, as a person recorded it."""
+"""What came of an intervention, as a person or another system recorded it."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -9,12 +10,14 @@ from django.utils import timezone
 
 from approvals import shown
 from approvals.audit import Event, record
-from approvals.rules import NotAuthorised, NotFound, Refusal
+from approvals.models import ApprovalRequest
+from approvals.rules import Actor, NotAuthorised, NotFound, Refusal
 from approvals.services import actor_of, tell_outcome
 from journeys.domain.vocabulary import InterventionStatus, OutcomeKind, phrase
 from journeys.models import Intervention, Outcome
 
 PERMISSION = "journeys.record_outcome"
+SENDER = Actor(key="machine:intake", name="another system", door="intake")
 # Something was done, or deliberately not done: only then can anything have come of it.
 DONE = (InterventionStatus.EXECUTED, InterventionStatus.RECORDED, InterventionStatus.IMPORTED)
 
@@ -76,23 +79,34 @@ def record_outcome(
             recorded_by=actor.name,
         )
         request = intervention.request
-        record(
-            [
-                Event(
-                    word="outcome.recorded",
-                    actor=actor,
-                    kind="intervention",
-                    subject_key=intervention.pk,
-                    subject_name=str(intervention),
-                    concerning=intervention.customer_id,
-                    request_id=request.pk if request else None,
-                    after=phrase(row.outcome),
-                    facts={"outcome_id": row.pk},
-                )
-            ]
-        )
+        record([_recorded(row, actor, request.pk if request else None)])
         tell_outcome(request, outcome=phrase(row.outcome), outcome_key=row.outcome_id)
     return row
+
+
+def note_received(outcome_ids: Sequence[str]) -> None:
+    """Put on record what another system has measured, or corrected, in the transaction that writes it."""
+    rows = Outcome.objects.select_related("intervention").in_bulk(outcome_ids)
+    requests = ApprovalRequest.objects.filter(
+        kind="intervention", subject_key__in={row.intervention_id for row in rows.values()}
+    )
+    # Of several the latest, by which it was carried out.
+    latest = dict(requests.order_by("pk").values_list("subject_key", "pk"))
+    record(_recorded(row, SENDER, latest.get(row.intervention_id)) for row in rows.values())
+
+
+def _recorded(row: Outcome, actor: Actor, request_id: int | None) -> Event:
+    return Event(
+        word="outcome.recorded",
+        actor=actor,
+        kind="intervention",
+        subject_key=row.intervention_id,
+        subject_name=str(row.intervention),
+        concerning=row.intervention.customer_id,
+        request_id=request_id,
+        after=phrase(row.outcome),
+        facts={"outcome_id": row.pk},
+    )
 
 
 def _check(
