@@ -167,7 +167,7 @@
       found.push(["p", `What is wrong: ${category.selectedOptions[0].textContent}`]);
     }
     for (const day of all(".when input[type=date]", form).filter((found) => found.value && found.offsetParent)) {
-      found.push(["p", `${day.labels[0].textContent}: ${day.value}`]);
+      found.push(["p", `${labelOf(day)}: ${day.value}`]);
     }
     if (verdictIn(form)[0] === "with_changes" && changes) {
       const changed = all("textarea, input, select", changes).filter(isChanged);
