@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import transaction
 from drf_spectacular.generators import SchemaGenerator
 
@@ -13,6 +14,9 @@ from approvals import scopes, services
 from approvals.models import ApiToken, ApprovalRequest
 from approvals.rules import Refusal
 from approvals.services import tokens
+from journeys.api.receiving import RECEIVED
+from journeys.models import PipelineRun
+from journeys.records import CustomerRecord, OutcomeRecord, SignalRecord, StateRecord
 from tests import acting
 from tests.acting import PASSWORD
 from tests.api import Caller
@@ -20,48 +24,62 @@ from tests.runs import run_pipeline
 
 pytestmark = pytest.mark.django_db
 
-# `service` is a program whose account is in Managers, with a token of every scope that it can have. Everybody
-# else has a token of their own with every scope. The trail gives those without the permission their own acts.
-ROLES = ("anonymous", "nobody", "Operators", "Approvers", "Managers", "Auditors", "superuser", "service")
+# `service` is a program whose account is in Managers, `Integrations` one in that group, each with a service's
+# token of every scope. Everybody else has a token of their own with every scope. The trail gives those
+# without the permission their own acts.
+ROLES = (
+    "anonymous", "nobody", "Operators", "Approvers", "Managers", "Auditors", "superuser", "service",
+    "Integrations",
+)  # fmt: skip
 TABLE = """
-list_customers                         | customers:read     | –   | –   | yes | yes | yes | yes | yes | yes
-get_customer                           | customers:read     | –   | –   | yes | yes | yes | yes | yes | yes
-list_journey_states                    | customers:read     | –   | –   | yes | yes | yes | yes | yes | yes
-get_journey_state                      | customers:read     | –   | –   | yes | yes | yes | yes | yes | yes
-list_signals                           | signals:read       | –   | –   | yes | yes | yes | yes | yes | yes
-get_signal                             | signals:read       | –   | –   | yes | yes | yes | yes | yes | yes
-list_assessments                       | assessments:read   | –   | –   | yes | yes | yes | yes | yes | yes
-get_assessment                         | assessments:read   | –   | –   | yes | yes | yes | yes | yes | yes
-list_suppressed                        | assessments:read   | –   | –   | yes | yes | yes | yes | yes | yes
-get_suppressed                         | assessments:read   | –   | –   | yes | yes | yes | yes | yes | yes
-list_interventions                     | interventions:read | –   | –   | yes | yes | yes | yes | yes | yes
-get_intervention                       | interventions:read | –   | –   | yes | yes | yes | yes | yes | yes
-list_executions                        | interventions:read | –   | –   | yes | yes | yes | yes | yes | yes
-get_execution                          | interventions:read | –   | –   | yes | yes | yes | yes | yes | yes
-list_outcomes                          | outcomes:read      | –   | –   | yes | yes | yes | yes | yes | yes
-get_outcome                            | outcomes:read      | –   | –   | yes | yes | yes | yes | yes | yes
-list_runs                              | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-get_run                                | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-list_findings                          | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-get_finding                            | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-list_reports                           | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-get_report                             | runs:read          | –   | –   | yes | yes | yes | yes | yes | yes
-list_decisions                         | approvals:read     | –   | –   | yes | yes | yes | yes | yes | yes
-get_decision                           | approvals:read     | –   | –   | yes | yes | yes | yes | yes | yes
-list_audit_events                      | audit:read         | –   | yes | yes | yes | yes | yes | yes | yes
-get_audit_event                        | audit:read         | –   | –   | –   | –   | –   | yes | yes | –
-list_approval_requests                 | approvals:read     | –   | –   | yes | yes | yes | yes | yes | yes
-get_approval_request                   | approvals:read     | –   | –   | yes | yes | yes | yes | yes | yes
-approve_approval_request               | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-reject_approval_request                | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-approve_with_changes_approval_request  | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-ask_for_changes_approval_request       | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-revise_approval_request                | approvals:decide   | –   | –   | yes | yes | yes | –   | yes | –
-claim_approval_request                 | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-release_approval_request               | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-hand_on_approval_request               | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
-take_over_approval_request             | approvals:decide   | –   | –   | –   | –   | yes | –   | –   | –
-revoke_approval_request                | approvals:decide   | –   | –   | –   | yes | yes | –   | –   | –
+list_customers                      | customers:read     |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+get_customer                        | customers:read     |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+list_journey_states                 | customers:read     |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+get_journey_state                   | customers:read     |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+list_signals                        | signals:read       |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+get_signal                          | signals:read       |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+list_assessments                    | assessments:read   |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_assessment                      | assessments:read   |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_suppressed                     | assessments:read   |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_suppressed                      | assessments:read   |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_interventions                  | interventions:read |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+get_intervention                    | interventions:read |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+list_executions                     | interventions:read |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_execution                       | interventions:read |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_outcomes                       | outcomes:read      |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+get_outcome                         | outcomes:read      |  –  |  –  | yes | yes | yes | yes | yes | yes | yes
+list_runs                           | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_run                             | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_findings                       | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_finding                         | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_reports                        | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_report                          | runs:read          |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_decisions                      | approvals:read     |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_decision                        | approvals:read     |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+list_audit_events                   | audit:read         |  –  | yes | yes | yes | yes | yes | yes | yes | yes
+get_audit_event                     | audit:read         |  –  |  –  |  –  |  –  |  –  | yes | yes |  –  |  –
+list_approval_requests              | approvals:read     |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+get_approval_request                | approvals:read     |  –  |  –  | yes | yes | yes | yes | yes | yes |  –
+approve_approval_request            | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+reject_approval_request             | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+approve_with_changes_approval_request | approvals:decide  |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+ask_for_changes_approval_request    | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+revise_approval_request             | approvals:decide   |  –  |  –  | yes | yes | yes |  –  | yes |  –  |  –
+claim_approval_request              | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+release_approval_request            | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+hand_on_approval_request            | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+take_over_approval_request          | approvals:decide   |  –  |  –  |  –  |  –  | yes |  –  |  –  |  –  |  –
+revoke_approval_request             | approvals:decide   |  –  |  –  |  –  | yes | yes |  –  |  –  |  –  |  –
+create_customer                     | customers:write    |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+batch_customers                     | customers:write    |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+create_journey_state                | customers:write    |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+batch_journey_states                | customers:write    |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+create_signal                       | signals:write      |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+batch_signals                       | signals:write      |  –  |  –  |  –  |  –  |  –  |  –  | yes |  –  | yes
+create_outcome                      | outcomes:write     |  –  |  –  | yes | yes | yes |  –  | yes | yes | yes
+batch_outcomes                      | outcomes:write     |  –  |  –  | yes | yes | yes |  –  | yes | yes | yes
+create_run                          | runs:write         |  –  |  –  | yes |  –  | yes |  –  | yes | yes |  –
+cancel_run                          | runs:write         |  –  |  –  | yes |  –  | yes |  –  | yes | yes |  –
 """
 
 
@@ -78,6 +96,8 @@ def accounts(people) -> dict:
     users = get_user_model().objects
     program = users.create_user("program")
     program.groups.set(people["manager"].groups.all())
+    sender = users.create_user("sender")
+    sender.groups.add(Group.objects.get(name="Integrations"))
     return {
         "anonymous": None,
         "nobody": users.create_user("nobody", password=PASSWORD),
@@ -87,6 +107,7 @@ def accounts(people) -> dict:
         "Auditors": people["auditor"],
         "superuser": users.create_superuser("superuser", password=PASSWORD),
         "service": program,
+        "Integrations": sender,
     }
 
 
@@ -103,7 +124,8 @@ def token(user, kind: str, *wanted: str) -> str:
 def callers(accounts) -> dict[str, Caller]:
     found = {}
     for role, user in accounts.items():
-        kind = ApiToken.Kind.SERVICE if role == "service" else ApiToken.Kind.PERSONAL
+        is_program = role in ("service", "Integrations")
+        kind = ApiToken.Kind.SERVICE if is_program else ApiToken.Kind.PERSONAL
         found[role] = Caller(token(user, kind, *scopes.known()) if user else "")
     return found
 
@@ -158,6 +180,14 @@ ACTS: dict[str, tuple[Callable, dict]] = {
 }
 
 
+SENT = {
+    "customers": RECEIVED[CustomerRecord],
+    "journey-states": RECEIVED[StateRecord] | {"customer_id": "C001"},
+    "signals": RECEIVED[SignalRecord] | {"customer_id": "C001"},
+    "outcomes": RECEIVED[OutcomeRecord] | {"intervention_id": "I001"},
+}
+
+
 def operations() -> list[tuple[str, str, str]]:
     """(id, method, path) of everything in the contract."""
     schema = SchemaGenerator().get_schema(request=None, public=True)
@@ -171,6 +201,8 @@ def operations() -> list[tuple[str, str, str]]:
 def key_of(path: str, reader: Caller) -> str:
     """The key of a row that is there."""
     name = path.removeprefix("/api/v1/").partition("/")[0]
+    if "{" not in path:
+        return ""
     if name == "approval-requests":
         return str(waiting().pk)
     row = json.loads(reader.get(f"{name}?limit=1").content)["results"][0]
@@ -178,10 +210,18 @@ def key_of(path: str, reader: Caller) -> str:
 
 
 def answer(caller: Caller, method: str, path: str, key: str, people, user):
-    address = path.replace("{" + path.partition("{")[2].partition("}")[0] + "}", key)
+    address = (
+        path if "{" not in path else path.replace("{" + path.partition("{")[2].partition("}")[0] + "}", key)
+    )
     if method == "get":
         return caller.get(address)
-    prepare, body = ACTS[path.rpartition("/")[2]]
+    name, _, act = path.removeprefix("/api/v1/").partition("/")
+    if name in SENT:
+        return caller.post(address, {"items": [SENT[name]]} if act else SENT[name])
+    if name == "runs":
+        PipelineRun.objects.update(status=PipelineRun.Status.QUEUED)
+        return caller.post(address, {})
+    prepare, body = ACTS[act.rpartition("/")[2]]
     prepare(people, user)
     return caller.post(address, {"fingerprint": waiting().fingerprint, **body})
 
@@ -196,9 +236,9 @@ def test_every_operation_is_for_whom_it_is_meant(people, lived_in, accounts, cal
             with transaction.atomic():
                 given = answer(caller, method, path, key, people, accounts[role])
                 transaction.set_rollback(True)
-            expected = (200, 401) if role == "anonymous" else (200, 403, 404)
+            expected = (401,) if role == "anonymous" else (200, 201, 202, 403, 404)
             assert given.status_code in expected, (name, role, given.content)
-            found[name][role] = given.status_code == 200
+            found[name][role] = given.status_code < 300
     assert found.keys() == table().keys()
     wrong = [
         f"{name}, {role}: {'may' if may else 'may not'}"

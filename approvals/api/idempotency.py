@@ -14,12 +14,11 @@ from django.utils.crypto import salted_hmac
 from rest_framework.response import Response
 
 from approvals.api.problems import Problem
+from approvals.api.schema import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED
 from approvals.models import user_key
 from approvals.rules import canonical
 from approvals.services import idempotency
 
-HEADER = "Idempotency-Key"
-REPLAYED = "Idempotency-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = ("Location",)
 
@@ -34,15 +33,15 @@ class _NotDone(Exception):
 def once(request, handler: Callable[..., Response]) -> Callable[..., Response]:
     """The handler, so that a key that was answered before is answered alike, and one that is not is kept with
     its answer, where that is no error. Without the header it is the handler itself."""
-    key = request.headers.get(HEADER)
+    key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         return handler
     if not _KEY.fullmatch(key):
-        raise Problem("bad-request", f"{HEADER} must have 1 to 255 visible ASCII characters.")
+        raise Problem("bad-request", f"{IDEMPOTENCY_KEY} must have 1 to 255 visible ASCII characters.")
     row = idempotency.begin(caller=user_key(request.user), key=key, digest=_digest(request))
     if row.answered_at is not None:
         return lambda *arguments, **named: Response(
-            row.body, status=row.status, headers=row.headers | {REPLAYED: "true"}
+            row.body, status=row.status, headers=row.headers | {IDEMPOTENCY_REPLAYED: "true"}
         )
 
     @wraps(handler)

@@ -17,6 +17,7 @@ EVERY_ANSWER = {
     "RateLimit-Reset": ("integer", "Seconds until they are counted anew."),
     "RateLimit-Policy": ("string", "The limit with its window in seconds."),
 }
+IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 # What may be answered instead of what was asked for. With the kind of problem that stands as the example.
 ERRORS_OF_ALL = {
     400: "bad-query",
@@ -41,7 +42,8 @@ class Schema(AutoSchema):
             return f"list_{plural}"
         if self.view.action == "retrieve":
             return f"get_{noun}"
-        return f"{self.view.action}_{noun if '{' in self.path else plural}"
+        one = self.view.action == "create" or "{" in self.path
+        return f"{self.view.action}_{noun if one else plural}"
 
     def get_serializer_name(self, serializer, direction):
         return super().get_serializer_name(serializer, direction).removesuffix("Out")
@@ -65,6 +67,8 @@ class Schema(AutoSchema):
         headers = getattr(getattr(self.view, self.view.action), "headers", {})
         if self.method == "GET":
             headers = {"If-None-Match": "The ETag of an earlier answer: 304 where it is still the same."}
+        if self.method == "POST":
+            headers = headers | {IDEMPOTENCY_KEY: "Of one's own making: the same is done once in 24 hours."}
         for name, told in headers.items():
             parameters.append(OpenApiParameter(name, str, OpenApiParameter.HEADER, description=told))
         return parameters
@@ -88,6 +92,9 @@ class Schema(AutoSchema):
             answer["description"] = answer["description"] or "As asked."
             if self.method == "GET" and status == "200":
                 answer["headers"]["ETag"] = {"schema": {"type": "string"}, "description": "Of this answer."}
+            if self.method == "POST":
+                told = "Whether this answers a key that was sent before."
+                answer["headers"][IDEMPOTENCY_REPLAYED] = {"schema": {"const": "true"}, "description": told}
         if self.method == "GET":
             responses["304"] = {"description": "Still the same as with the ETag sent.", "headers": _headers()}
         for status, kind in sorted(self.errors().items()):

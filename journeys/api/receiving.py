@@ -3,26 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from approvals.api.auth import Need
-from approvals.api.idempotency import HEADER
 from approvals.api.problems import Kind, Problem, register
 from approvals.api.serializers import Taken
 from journeys import records
 from journeys.records import CustomerRecord, OutcomeRecord, Record, SignalRecord, StateRecord
 from journeys.services.receiving import MOST, WENT_IN, Receipt, Result, TooManyItems, receive
 
-IDEMPOTENT = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    description="The same key and body within 24 hours are done once and answered alike, with "
-    "`Idempotency-Replayed: true`.",
-)
 register({TooManyItems: Kind(422, "Too many items at once")})
 
 _STATUS = {Result.ACCEPTED: 201, Result.DUPLICATE: 200, Result.HELD: 202}
@@ -57,7 +49,6 @@ def receives(kind: type[Record], example: dict) -> Callable[[type], type]:
     def made(view: type) -> type:
         @extend_schema(
             request={"application/json": _schema_of(kind)},
-            parameters=[IDEMPOTENT],
             responses={
                 201: OpenApiResponse(ItemAnswer, "It was taken."),
                 200: OpenApiResponse(ItemAnswer, "It was known already, or changes what was."),
@@ -75,7 +66,6 @@ def receives(kind: type[Record], example: dict) -> Callable[[type], type]:
 
         @extend_schema(
             request={"application/json": _batch_schema_of(kind)},
-            parameters=[IDEMPOTENT],
             responses={
                 200: OpenApiResponse(BatchAnswer, "All went in."),
                 207: OpenApiResponse(BatchAnswer, "Some went in: see which did not."),

@@ -1,6 +1,7 @@
 """Runs, what did not fit, and reports."""
 
 import django_filters
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import serializers
 
 from approvals.api.auth import Need
@@ -8,7 +9,7 @@ from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
 from approvals.api.serializers import Shown
 from approvals.api.views import NumberedRows
-from journeys.api.starting import STARTS, StartsRuns
+from journeys.api.starting import STARTS, RunIn, StartsRuns
 from journeys.models import Finding, PipelineRun
 
 READ = dict.fromkeys(
@@ -40,6 +41,12 @@ class RunFilters(django_filters.FilterSet):
     customer_id = Is()
 
 
+@extend_schema_view(
+    create=extend_schema(
+        request=RunIn,
+        responses={202: OpenApiResponse(RunOut, "Queued: `Location` says where it can be followed.")},
+    )
+)
 class Runs(StartsRuns, NumberedRows):
     """Runs of the pipeline, the newest first. While one goes on, `steps` and `counts` say how far it is."""
 

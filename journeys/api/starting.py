@@ -1,6 +1,6 @@
 """Starting a run, and cancelling one."""
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -11,7 +11,6 @@ from approvals.api.problems import Kind, Problem, register
 from approvals.api.serializers import Day, Flag, Nothing, Taken, Text, Word
 from approvals.services import actor_of
 from journeys import pipeline
-from journeys.api.receiving import IDEMPOTENT
 from journeys.models import PipelineRun
 from journeys.services import policies
 
@@ -55,11 +54,6 @@ class StartsRuns:
         # Whoever asked for a dry run sees what came of it; no list does.
         return PipelineRun.with_dry_runs.select_related("policy").defer("report")
 
-    @extend_schema(
-        request=RunIn,
-        parameters=[IDEMPOTENT],
-        responses={202: OpenApiResponse(description="Queued: Location says where it can be followed.")},
-    )
     def create(self, request):
         """Hand a run to the worker."""
         body = RunIn(data=request.data)
@@ -84,7 +78,7 @@ class StartsRuns:
 
     create.errors = {409: "run-under-way"}
 
-    @extend_schema(request=Nothing, parameters=[IDEMPOTENT])
+    @extend_schema(request=Nothing)
     @action(detail=True, methods=["post"], url_path="cancel")
     def cancel(self, request, pk):
         """Cancel a run: at once where it is queued, else after the range of customers that it is at. What was
