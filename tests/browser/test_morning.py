@@ -284,9 +284,11 @@ def test_a_morning_by_keyboard_alone(forty, visit):
     tab_to(page, "Queue")
     press("Enter")
     page.wait_for_selector("#result_list")
+    page.wait_for_load_state()  # the keys are heard from then on
     press("j")
     press("Enter")
     page.wait_for_selector("#decide")
+    page.wait_for_load_state()
 
     def decide(flaw: Flaw | None) -> None:
         press("r" if flaw else "a")
