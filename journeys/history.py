@@ -51,9 +51,9 @@ def past_of(span: Span, *, excluding: str = "") -> dict[str, Past]:
 def last_contacts(addresses: Collection[str], *, excluding: str = "") -> dict[str, date]:
     """The day of the latest contact that reached each address, whichever customer it was for. Only a mail
     has the customer's address: a task's recipient is the owner, a webhook's the receiver, for everybody."""
-    rows = Intervention.objects.filter(
-        channel=Channel.EMAIL, recipient__in=[address for address in addresses if address]
-    )
+    # An owner's name is no address, and stands on very many rows.
+    of_mails = [address for address in addresses if "@" in address]
+    rows = Intervention.objects.filter(channel=Channel.EMAIL, recipient__in=of_mails)
     latest: dict[str, date] = {}
     for row in contacts(rows).exclude(pk=excluding).select_related("execution"):
         day = row.calendar_day(row.execution.finished_at)

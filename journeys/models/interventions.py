@@ -113,7 +113,7 @@ class Intervention(models.Model):
             models.Index(fields=["customer", "-generated_at"], name="journeys_intervention_history"),
             models.Index(fields=["status", "generated_at"], name="journeys_intervention_status"),
             models.Index(fields=["-generated_at", "-intervention_id"], name="journeys_intervention_latest"),
-            models.Index(fields=["recipient"], name="journeys_intervention_to"),
+            models.Index(fields=["recipient", "status"], name="journeys_intervention_to"),
             models.Index(
                 fields=["recommended_action", "status", "-generated_at"], name="journeys_intervention_alike"
             ),
