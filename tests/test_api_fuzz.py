@@ -15,10 +15,11 @@ from approvals import scopes
 from approvals.models import ApprovalRequest
 from approvals.scopes import DECIDE
 from tests.api import token_of
+from tests.trials.rounds import rounds
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = 10
+EXAMPLES = rounds(100)
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,11 @@ def test_only_the_fields_that_are_asked_for_go_out(caller):
         assert json.loads(caller.get(f"{name}/{row[key]}?fields={key}").content) == row
 
 
+def test_fields_may_be_named_one_by_one_too(caller):
+    row = json.loads(caller.get("customers/C004?fields=name&fields=customer_id,owner").content)
+    assert row.keys() == {"customer_id", "name", "owner"}
+
+
 def test_what_has_not_changed_is_not_sent_again(caller):
     for name in LISTS:
         for path in (name, f"{name}/{walk(caller, name)[0][LISTS[name]]}"):

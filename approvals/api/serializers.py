@@ -129,11 +129,12 @@ class Shown(Cut, serializers.ModelSerializer):
 
 
 def fields_wanted(request, serializer_class) -> frozenset[str] | None:
-    """What `?fields=` names. Raises BadQuery for a field that there is not."""
-    given = request.query_params.get("fields")
-    if given is None:
+    """What `?fields=` names, with commas between them or one by one, as some clients send lists. Raises
+    BadQuery for a field that there is not."""
+    given = request.query_params.getlist("fields")
+    if not given:
         return None
-    names = frozenset(given.split(","))
+    names = frozenset(name for part in given for name in part.split(","))
     if unknown := names - serializer_class().fields.keys():
         raise BadQuery("fields", f"there is no field {sorted(unknown)[0]}")
     return names

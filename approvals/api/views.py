@@ -124,7 +124,7 @@ def _check_query(request: HttpRequest, known: set[str]) -> None:
         if name not in known:
             told = f"there is only {', '.join(sorted(known))}" if known else "there is none here"
             raise BadQuery(name, f"there is no such parameter; {told}")
-        if len(values) > 1:
+        if len(values) > 1 and name != "fields":
             raise BadQuery(name, "this stands there twice")
-        if not values[0] or _NOT_IN_A_PATH.search(values[0]):
+        if not all(values) or _NOT_IN_A_PATH.search("".join(values)):
             raise BadQuery(name, "this is empty, or no text")
