@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 POLICY_PAGE = ROOT / "docs" / "policy.md"
 ROLES_PAGE = ROOT / "docs" / "roles.md"
 OPENAPI = ROOT / "docs" / "openapi.yaml"
+API_PAGE = ROOT / "docs" / "api.md"
 MATRIX_BEGINS = "<!-- made of fixtures/people.json -->\n"
 # Published values longer than this stand in a table of their own, further down the page.
 _LONGEST_VALUE = 120
@@ -75,6 +76,28 @@ def openapi() -> str:
     return OpenApiYamlRenderer().render(schema, renderer_context={}).decode()
 
 
+def api_page() -> str:
+    """The page as it stands, its tables made anew. Takes a Django that is set up."""
+    from approvals import scopes
+    from approvals.api.problems import KINDS
+    from cjo_site import urls  # noqa: F401 - what is reached by no address is no problem of the API
+
+    told = API_PAGE.read_text()
+    problems = sorted((kind.status, name, kind.title) for name, kind in KINDS.items())
+    tables = {
+        "scopes": ["| Scope | It lets a program |", "|---|---|"]
+        + [f"| `{name}` | {what} |" for name, what in scopes.known().items()],
+        "problems": ["| Status | `urn:cjo:problem:` | In short |", "|---|---|---|"]
+        + [f"| {status} | `{name}` | {title} |" for status, name, title in problems],
+    }
+    for name, lines in tables.items():
+        begins, _, rest = told.partition(f"<!-- made of the code: {name} -->\n")
+        ends = rest.partition("<!-- end -->")[2]
+        table = "\n".join(lines)
+        told = f"{begins}<!-- made of the code: {name} -->\n{table}\n<!-- end -->{ends}"
+    return told
+
+
 def _limit(limits: dict, group: str) -> str:
     if group not in limits:
         return "nothing"
@@ -131,6 +154,7 @@ if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     OPENAPI.write_text(openapi())
+    API_PAGE.write_text(api_page())
     POLICY_PAGE.write_text(policy_page())
     told = ROLES_PAGE.read_text().partition(MATRIX_BEGINS)[0]
     ROLES_PAGE.write_text(told + MATRIX_BEGINS + role_matrix())

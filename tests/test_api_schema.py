@@ -44,6 +44,10 @@ def test_the_committed_contract_is_the_one_that_the_code_makes():
     assert pages.OPENAPI.read_text() == pages.openapi(), "To write it anew: python -m tests.pages"
 
 
+def test_every_scope_and_every_problem_is_documented_and_no_other():
+    assert pages.API_PAGE.read_text() == pages.api_page(), "To write it anew: python -m tests.pages"
+
+
 def test_it_is_valid_openapi_31_and_nothing_warns(contract, capsys):
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null")
     assert contract["openapi"].startswith("3.1")
