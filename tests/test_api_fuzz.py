@@ -64,7 +64,11 @@ def test_no_answer_is_a_fault_or_undocumented(contract, lived_in, tokens, mode):
         operation = result.ok()
 
         @settings(
-            max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=EXAMPLES,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         )
         @given(
             case=operation.as_strategy(generation_mode=mode),
