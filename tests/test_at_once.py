@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -128,6 +128,25 @@ def test_what_comes_while_a_run_looks_stays_marked(portfolio, monkeypatch):
     pipeline.look_at_marked()
     assert not Mark.objects.exists()
     assert "X2" in [row[0] for row in waiting("C004").payload["evidence"]]
+
+
+def test_the_mark_is_taken_off_before_the_audit_is_held(portfolio):
+    """Whoever links a signal marks first and records then: the other way round here, each would wait for
+    the other."""
+    signal()
+    statements = []
+
+    def heard(execute, sql, *arguments):
+        statements.append(sql)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(heard):
+        pipeline._look_at(marks.claim(10))
+    taken_off, held = (
+        next(place for place, sql in enumerate(statements) if words in sql)
+        for words in ('DELETE FROM "journeys_mark"', '"approvals_audithead"')
+    )
+    assert taken_off < held
 
 
 def test_two_workers_never_look_at_the_same_mark(portfolio):

@@ -33,6 +33,11 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         }
     unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
     with transaction.atomic():
+        if context.run.scope == PipelineRun.Scope.MARKED:
+            # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
+            # while waiting for that, and here the head would wait for the mark.
+            allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
+            marks.take_off(context.marks)
         insert(Assessment, _ASSESSMENT, [_assessment(case, context.run) for case in batch.assessed])
         context.note(found)
         for start in range(0, len(unchecked), 500):
@@ -43,10 +48,6 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         if batch.waiting:
             refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
         opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
-        if context.run.scope == PipelineRun.Scope.MARKED:
-            most = context.rules.authority.max_per_run
-            allowance.take(context.today, batch.by_policy, most=most)
-            marks.take_off(context.marks)
     return {intervention.customer_id: intervention for intervention in opened}
 
 

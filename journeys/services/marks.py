@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
@@ -40,7 +40,7 @@ def claim(most: int) -> dict[str, str]:
     """The tokens of at most so many marked customers that nobody else looks at, oldest first."""
     Bell.objects.filter(pk=BELL).update(rung=False)  # what is marked from here on rings anew
     now = timezone.now()
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
+    free = _free(now)
     with transaction.atomic():
         waiting = Mark.objects.filter(free).order_by("marked_at", "customer_id")
         keys = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])
@@ -48,6 +48,10 @@ def claim(most: int) -> dict[str, str]:
         # lets nobody else write.
         Mark.objects.filter(free, pk__in=keys).update(claimed_until=now + CLAIM)
         return dict(Mark.objects.filter(pk__in=keys).values_list("pk", "token"))
+
+
+def _free(now: datetime) -> Q:
+    return Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
 
 
 def take_off(tokens: Mapping[str, str]) -> None:
@@ -58,18 +62,10 @@ def take_off(tokens: Mapping[str, str]) -> None:
         Mark.objects.filter(pk__in=keys, token=token).delete()
 
 
-def let_go(tokens: Mapping[str, str]) -> None:
-    """What could not be looked at is free again."""
-    for token in set(tokens.values()):
-        keys = [key for key, of in tokens.items() if of == token]
-        Mark.objects.filter(pk__in=keys, token=token).update(claimed_until=None)
-
-
 def ring_for_unheard() -> None:
     """For the sweep: where a bell, or whoever heard it, got lost."""
     now = timezone.now()
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
-    if Mark.objects.filter(free, marked_at__lt=now - UNHEARD).exists():
+    if Mark.objects.filter(_free(now), marked_at__lt=now - UNHEARD).exists():
         Bell.objects.filter(pk=BELL).update(rung=False)
         ring()
 
