@@ -1,10 +1,12 @@
 """Sending customers, stages, signals and outcomes: one by one, and up to 1,000 at once."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -150,6 +152,16 @@ def test_a_stage_of_an_unknown_customer_is_held_and_taken_up(crm):
     assert results_of(answer) == ["accepted"]
     assert JourneyState.objects.get().journey_stage == "support"
     assert Finding.objects.get().status == "mended"
+
+
+def test_what_is_held_is_taken_up_by_an_import_too(crm, tmp_path):
+    stage = {"customer_id": "LATE", "journey_stage": "support", "state_entered_at": "2026-11-01"}
+    assert crm.post("journey-states", stage).status_code == 202
+    (tmp_path / "customers.csv").write_text("customer_id,name\nLATE,Late & Sons\n")
+    call_command("import_portfolio", str(tmp_path), stdout=StringIO())
+    assert JourneyState.objects.get().journey_stage == "support"
+    assert Finding.objects.get().status == "mended"
+    assert not Mark.objects.exists()
 
 
 def test_a_customer_is_made_changed_and_left_as_it_is(crm):

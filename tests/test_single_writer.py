@@ -38,7 +38,7 @@ FIELDS_OF_CALLERS = {
 }
 # Writes rows of whatever model it is given: what comes in from outside, with a status only as it begins.
 OF_ANY_MODEL = {
-    ("?", "journeys/services/intake.py", "flush"),
+    ("?", "journeys/services/merging.py", "flush"),
     ("?", "approvals/rows.py", "insert_all"),
     ("?", "journeys/bench/world.py", "_write"),
 }

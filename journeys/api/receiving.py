@@ -10,10 +10,9 @@ from rest_framework.response import Response
 
 from approvals.api.auth import Need
 from approvals.api.problems import Kind, Problem, register
-from approvals.api.serializers import Taken
 from journeys import records
 from journeys.records import CustomerRecord, OutcomeRecord, Record, SignalRecord, StateRecord
-from journeys.services.receiving import MOST, WENT_IN, Receipt, Result, TooManyItems, receive
+from journeys.services.receiving import MADE, MOST, WENT_IN, Receipt, Result, TooManyItems, receive
 
 register({TooManyItems: Kind(422, "Too many items at once")})
 
@@ -37,10 +36,6 @@ class BatchAnswer(serializers.Serializer):
     conflict = serializers.IntegerField(min_value=0)
     rejected = serializers.IntegerField(min_value=0)
     results = ItemAnswer(many=True, help_text="In the order of the items.")
-
-
-class Batch(Taken):
-    items = serializers.ListField()
 
 
 def receives(kind: type[Record], example: dict) -> Callable[[type], type]:
@@ -144,7 +139,7 @@ def sends(need: Need) -> dict[str, Need]:
 
 def _schema_of(kind: type[Record]) -> dict:
     properties, required = {}, []
-    made = {SignalRecord: "signal_id", OutcomeRecord: "outcome_id"}.get(kind)
+    made, _ = MADE.get(kind, ("", ""))
     for column in records.columns(kind):
         types, told = records.json_types(kind)[column.name]
         schema = dict(_FORMATS[told])

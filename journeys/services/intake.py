@@ -11,13 +11,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from approvals.rows import insert_all
 from journeys.domain.policy import PUBLISHED
-from journeys.domain.vocabulary import Action, Channel, InterventionStatus, Origin
-from journeys.models import Customer, Intervention, JourneyState, Outcome, Signal
+from journeys.domain.vocabulary import Action, Channel, FindingKind, InterventionStatus, Origin
+from journeys.models import Customer, Finding, Intervention, JourneyState, Outcome, Signal
 from journeys.models.interventions import ID_PREFIX
 from journeys.records import (
     UNSET,
@@ -32,10 +31,10 @@ from journeys.records import (
     given,
     parse,
 )
-from journeys.services import marks, outcomes
+from journeys.services import findings, marks, outcomes
+from journeys.services.merging import Taken, Writes, differences
 
 IMPORTED = "imported"
-_BATCH = 500
 # What an evaluation rests on.
 _EVALUATED = (CustomerRecord, StateRecord, SignalRecord)
 # What an outcome can be of: something that was done.
@@ -52,12 +51,6 @@ class UnknownReference(InvalidRecord):
     """The record belongs to a customer or an intervention that is not there (yet)."""
 
     code = "unknown_reference"
-
-
-class Taken(StrEnum):
-    NEW = "new"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
 
 
 class Receipt(StrEnum):
@@ -204,12 +197,30 @@ def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Take
             marks.mark(record.customer_id for record in new)
         elif at_once and isinstance(records[0], OutcomeRecord):
             outcomes.note_received([record.outcome_id for record in new])
+        if isinstance(records[0], CustomerRecord):
+            both = zip(records, answers, strict=True)
+            _take_up([record.customer_id for record, answer in both if answer == Taken.NEW], at_once)
     return answers
+
+
+def _take_up(customer_ids: Sequence[str], at_once: bool) -> None:
+    """What was held for customers who are there now, whichever way they came."""
+    held = Finding.objects.filter(
+        kind=FindingKind.HELD_RECORD, subject__in=customer_ids, status=Finding.Status.OPEN
+    )
+    for finding in held.order_by("pk") if customer_ids else ():
+        try:
+            record = parse(StateRecord, finding.record, today=timezone.now().date())
+        except InvalidRecord:
+            continue  # it stays open, for a person
+        [answer] = take([record], at_once=at_once)
+        if not isinstance(answer, InvalidRecord):
+            findings.mend(finding_ids=[finding.pk], note="The customer has arrived.")
 
 
 def _take_customers(records: Sequence[CustomerRecord], replace: bool) -> list[Taken | InvalidRecord]:
     there = Customer.objects.in_bulk([record.customer_id for record in records])
-    writes = _Writes(Customer)
+    writes = Writes(Customer)
     answers = []
     for record in records:
         values = given(record)
@@ -222,12 +233,12 @@ def _take_customers(records: Sequence[CustomerRecord], replace: bool) -> list[Ta
 
 def _take_signals(records: Sequence[SignalRecord], replace: bool) -> list[Taken | InvalidRecord]:
     there = Signal.objects.in_bulk([record.signal_id for record in records])
-    writes = _Writes(Signal)
+    writes = Writes(Signal)
     answers = []
     for record in records:
         signal = there.get(record.signal_id)
         values = _as_linked(given(record), signal)
-        if signal is not None and not replace and (other := _differences(signal, values)):
+        if signal is not None and not replace and (other := differences(signal, values)):
             answers.append(
                 Conflict("signal_id", f"{record.signal_id} was received before with another {other[0]}")
             )
@@ -250,7 +261,7 @@ def _as_linked(values: dict, signal: Signal | None) -> dict:
 def _take_interventions(records: Sequence[InterventionRecord], replace: bool) -> list[Taken | InvalidRecord]:
     there = Intervention.objects.in_bulk([record.intervention_id for record in records])
     customers = _customers(record.customer_id for record in records)
-    writes = _Writes(Intervention)
+    writes = Writes(Intervention)
     answers = []
     for record in records:
         row = there.get(record.intervention_id)
@@ -291,7 +302,7 @@ def _take_outcomes(records: Sequence[OutcomeRecord], replace: bool) -> list[Take
     interventions = Intervention.objects.only("customer_id", "status").in_bulk(
         {record.intervention_id for record in records}
     )
-    writes = _Writes(Outcome)
+    writes = Writes(Outcome)
     answers = []
     for record in records:
         row = there.get(record.outcome_id)
@@ -301,7 +312,7 @@ def _take_outcomes(records: Sequence[OutcomeRecord], replace: bool) -> list[Take
             continue
         values = given(record)
         values.pop("customer_id", None)
-        if row and (different := _differences(row, values)):
+        if row and (different := differences(row, values)):
             values["earlier"] = [*row.earlier, _as_it_stood(row, different)]
         answers.append(writes.merge(row, values, {"recorded_by": IMPORTED}))
     writes.flush()
@@ -341,7 +352,7 @@ def _take_states(records: Sequence[StateRecord], replace: bool) -> list[Taken | 
     logs: dict[str, list[JourneyState]] = defaultdict(list)
     for state in JourneyState.objects.filter(customer_id__in=customers).order_by("state_entered_at", "pk"):
         logs[state.customer_id].append(state)
-    writes = _Writes(JourneyState)
+    writes = Writes(JourneyState)
     answers: list[Taken | InvalidRecord] = [Taken.UNCHANGED] * len(records)
     # By day, so that in one delivery the latest opens, whatever the order of the file.
     for place, record in sorted(enumerate(records), key=lambda pair: pair[1].state_entered_at):
@@ -353,12 +364,12 @@ def _take_states(records: Sequence[StateRecord], replace: bool) -> list[Taken | 
     return answers
 
 
-def _enter(log: list[JourneyState], record: StateRecord, writes: "_Writes") -> Taken:
+def _enter(log: list[JourneyState], record: StateRecord, writes: Writes) -> Taken:
     """Put the state in the customer's log, which is sorted by day, and end the one before it there."""
     values = given(record)
     for state in log:
         if (state.journey_stage, state.state_entered_at) == (record.journey_stage, record.state_entered_at):
-            if "days_in_state" in _differences(state, values):
+            if "days_in_state" in differences(state, values):
                 values["days_checked"] = False  # the next run compares them with the derived ones again
             return writes.merge(state, values)
     place = sum(state.state_entered_at <= record.state_entered_at for state in log)
@@ -370,45 +381,6 @@ def _enter(log: list[JourneyState], record: StateRecord, writes: "_Writes") -> T
     taken = writes.merge(None, values)
     log.insert(place, writes.new[-1])
     return taken
-
-
-class _Writes:
-    """Collects what is new and what has changed of one model, and writes it in few statements. Of a row that
-    is there only the columns that changed are written: somebody may be changing the others."""
-
-    def __init__(self, model: type[models.Model]):
-        self.model = model
-        self.new: list[models.Model] = []
-        self._changed: dict[models.Model, set[str]] = {}
-
-    def merge(self, row: models.Model | None, values: dict, only_when_new: dict | None = None) -> Taken:
-        if row is None:
-            self.new.append(self.model(**values, **(only_when_new or {})))
-            return Taken.NEW
-        different = _differences(row, values)
-        for name in different:
-            setattr(row, name, values[name])
-        if not different:
-            return Taken.UNCHANGED
-        if not row._state.adding:
-            self._changed.setdefault(row, set()).update(different)
-        return Taken.UPDATED
-
-    def flush(self) -> None:
-        """Changes first: a state must be closed before the next one opens. In the order of keys, so that two
-        at once wait for each other instead of blocking each other."""
-        by_columns: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
-        for row in sorted(self._changed, key=lambda row: row.pk):
-            by_columns[tuple(sorted(self._changed[row]))].append(row)
-        for names, rows in by_columns.items():
-            self.model.objects.bulk_update(rows, names, batch_size=_BATCH)
-        if self.model._meta.pk.name != "id":
-            self.new.sort(key=lambda row: row.pk)
-        insert_all(self.model, self.new)
-
-
-def _differences(row: models.Model, values: dict) -> list[str]:
-    return [name for name, value in values.items() if getattr(row, name) != value]
 
 
 def _customers(customer_ids: Iterable[str], *, lock: bool = False) -> set[str]:

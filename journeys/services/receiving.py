@@ -7,9 +7,9 @@ is told which field, and why.
 """
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from enum import StrEnum
 
 from django.db import transaction
@@ -19,7 +19,7 @@ from approvals.rules import Refusal
 from journeys import records
 from journeys.cases import NewFinding
 from journeys.domain.vocabulary import FindingKind
-from journeys.models import Customer, Finding
+from journeys.models import Customer
 from journeys.records import CustomerRecord, InvalidRecord, OutcomeRecord, Record, SignalRecord, StateRecord
 from journeys.services import findings, intake
 from journeys.services.intake import Conflict, Taken, UnknownReference
@@ -59,7 +59,7 @@ class Receipt:
 
 
 # An id that may be missing: it is made, and told.
-_MADE = {SignalRecord: ("signal_id", "sig-"), OutcomeRecord: ("outcome_id", "out-")}
+MADE = {SignalRecord: ("signal_id", "sig-"), OutcomeRecord: ("outcome_id", "out-")}
 
 
 def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
@@ -83,14 +83,14 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
             answers = intake.take([record for _, record in wave], replace=_replaces(kind), at_once=True)
             for (place, record), answer in zip(wave, answers, strict=True):
                 _tell(receipts[place], record, answer)
-        _hold(kind, items, receipts, parsed, now)
-        if kind is CustomerRecord:
-            _take_up({record.customer_id for place, record in parsed if receipts[place].is_new})
+        _hold(kind, items, receipts, parsed)
+        if kind is CustomerRecord and any(receipt.is_new for receipt in receipts):
+            findings.mend_joined_signals()
     return receipts
 
 
 def _with_id(kind: type[Record], item: object) -> object:
-    name, prefix = _MADE.get(kind, ("", ""))
+    name, prefix = MADE.get(kind, ("", ""))
     if name and isinstance(item, dict) and item.get(name) in (None, ""):
         return item | {name: f"{prefix}{secrets.token_hex(12)}"}
     return item
@@ -129,7 +129,6 @@ def _hold(
     items: Sequence[object],
     receipts: list[Receipt],
     parsed: list[tuple[int, Record]],
-    now: datetime,
 ) -> None:
     """Say of what belongs to an unknown customer that it is held, and keep what has no row of its own."""
     if kind is SignalRecord:
@@ -153,22 +152,3 @@ def _held(record: Record, item: object) -> NewFinding:
         f"A stage of a customer who is not there yet: {record.journey_stage}.",
         item,
     )
-
-
-def _take_up(customer_ids: Collection[str]) -> None:
-    """What was held for customers who are there now."""
-    if not customer_ids:
-        return
-    findings.mend_joined_signals()
-    held = Finding.objects.filter(
-        kind=FindingKind.HELD_RECORD, subject__in=customer_ids, status=Finding.Status.OPEN
-    )
-    today = timezone.now().astimezone(UTC).date()
-    for finding in held.order_by("pk"):
-        try:
-            record = records.parse(StateRecord, finding.record, today=today)
-        except InvalidRecord:
-            continue  # it stays open, for a person
-        [answer] = intake.take([record], at_once=True)
-        if not isinstance(answer, InvalidRecord):
-            findings.mend(finding_ids=[finding.pk], note="The customer has arrived.")
