@@ -82,6 +82,13 @@ def test_what_cannot_be_run_is_refused(caller, body, kind):
     assert not PipelineRun.with_dry_runs.exists()
 
 
+def test_one_run_over_the_portfolio_waits_at_a_time(caller):
+    assert caller.post("runs").status_code == 202
+    problem(caller.post("runs"), 409, "run-under-way")
+    assert caller.post("runs", {"dry_run": True}).status_code == 202
+    assert caller.post("runs", {"scope": "customer", "customer_id": "C004"}).status_code == 202
+
+
 def test_a_queued_run_is_cancelled_once(caller):
     address = caller.post("runs")["Location"]
     answer = caller.post(f"{address}/cancel")

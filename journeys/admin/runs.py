@@ -28,9 +28,6 @@ RUN_PERMISSION = "journeys.run_pipeline"
 def _run_now(request, row, data: dict) -> str:
     if not request.user.has_perm(RUN_PERMISSION):
         raise NotAuthorised("You have no permission to run the pipeline.")
-    waiting = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
-    if waiting.filter(status__in=(PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)).exists():
-        raise pipeline.RunUnderWay("A run over the portfolio is queued or under way already.")
     queued = pipeline.queue(pipeline.plan_run(policy=in_force(), actor=_actor(request)))
     return f"{queued} was asked for."
 

@@ -200,7 +200,13 @@ def run(
 
 
 def queue(planned: PipelineRun) -> PipelineRun:
-    """Save a planned run for a worker, and ring it."""
+    """Save a planned run for a worker, and ring it. Raises RunUnderWay where one over the portfolio waits or
+    goes on already; a dry run is in nobody's way."""
+    portfolio = PipelineRun.Scope.PORTFOLIO
+    if planned.scope == portfolio and not planned.dry_run:
+        under_way = (PipelineRun.Status.QUEUED, PipelineRun.Status.RUNNING)
+        if PipelineRun.objects.filter(scope=portfolio, status__in=under_way).exists():
+            raise RunUnderWay("A run over the portfolio is queued or under way already.")
     with transaction.atomic():
         planned.save()
         async_task("journeys.tasks.run_pipeline", planned.pk, timeout=RUN_TIMEOUT)

@@ -52,7 +52,10 @@ class Command(BaseCommand):
         except Refusal as refusal:
             raise CommandError(str(refusal), returncode=BAD_INPUT) from refusal
         if options["background"]:
-            pipeline.queue(planned)
+            try:
+                pipeline.queue(planned)
+            except pipeline.RunUnderWay as under_way:
+                raise CommandError(str(under_way), returncode=UNDER_WAY) from under_way
             self.stdout.write(json.dumps({"run_id": planned.pk, "status": planned.status}))
             return
         self._run(planned, options)
