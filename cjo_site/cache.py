@@ -23,7 +23,7 @@ class FileCache(FileBasedCache):
                 if expiry is not None and expiry < time.time():
                     raise ValueError(f"Key {key!r} not found")
                 begins = file.tell()
-                value = pickle.loads(zlib.decompress(file.read())) + delta  # noqa: S301
+                value = pickle.loads(zlib.decompress(file.read())) + delta  # noqa: S301 - the same
                 file.seek(begins)
                 file.write(zlib.compress(pickle.dumps(value, self.pickle_protocol)))
                 file.truncate()

@@ -83,8 +83,8 @@ def labelled(rows, headers) -> list[list[SafeString]]:
     headings = [format_html(' data-label="{}"', strip_tags(header["text"])) for header in headers]
     return [
         [
-            # A cell begins with <td or <th and was escaped by the admin.
-            mark_safe(f"{cell[:3]}{heading}{cell[3:]}")  # noqa: S308
+            # A cell begins with <td or <th.
+            mark_safe(f"{cell[:3]}{heading}{cell[3:]}")  # noqa: S308 - the admin has escaped it
             for cell, heading in zip(row, headings, strict=False)
         ]
         for row in rows

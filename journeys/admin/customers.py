@@ -12,11 +12,12 @@ from approvals.models import ApprovalRequest
 from approvals.templatetags.desk import chip, day
 from journeys.admin import customer_page
 from journeys.admin.links import link, number, risk_chip
+from journeys.days import today
 from journeys.domain.vocabulary import Action, Segment, Tier, choices, label
 from journeys.models import Assessment, Customer, JourneyState, PipelineRun
 from journeys.services.proposals import propose
 from journeys.services.wishes import PERMISSION as WISH_PERMISSION
-from journeys.services.wishes import set_wish, today
+from journeys.services.wishes import set_wish
 
 
 class ProposalForm(DeskForm):

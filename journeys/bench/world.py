@@ -8,7 +8,6 @@ The audit is of the right size, and its chain is not intact.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from random import Random
 
 from django.contrib.auth import get_user_model
@@ -21,6 +20,7 @@ from approvals import append_only
 from approvals.models import ApprovalRequest, AuditDetail, AuditEvent, AuditHead, Decision, user_key
 from approvals.rows import insert
 from approvals.rules import Authority, RejectionCategory, Status, Verdict
+from journeys.batches import in_batches
 from journeys.bench.patterns import Pattern, Row, patterns, people, row_of, run_pipeline
 from journeys.domain.vocabulary import (
     Channel,
@@ -359,7 +359,7 @@ def _copy(size: Size, copied: Sequence[Pattern], on_progress: Callable[[str], No
         _write(model, rows)
     for what, rows_of_each in (("customers", copier.customers()), ("requests", copier.requests())):
         done = 0
-        while batch := list(islice(rows_of_each, BATCH)):
+        for batch in in_batches(rows_of_each, BATCH):
             with transaction.atomic():
                 for model in MODELS:
                     _write(model, [row for found in batch for row in found.get(model, ())])

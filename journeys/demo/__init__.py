@@ -4,16 +4,16 @@ decided, carried out (record-only) and measured by the same services as everythi
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from approvals.audit import Event, record, through_door
 from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rules import Refusal, Verdict
 from approvals.services import decide, silently
+from journeys.days import today
 from journeys.demo import people, sample
 from journeys.demo.made import Seeded
 from journeys.demo.past import DOOR, SEEDER, Past
@@ -64,18 +64,18 @@ def seed(
     with through_door(DOOR), silently():
         made = Seeded(customers, seed, weeks)
         users = people.make()
-        today = timezone.now().astimezone(UTC).date()
-        past = Past(Portfolio(customers, seed, today), users, made)
+        day = today()  # once: midnight may pass meanwhile
+        past = Past(Portfolio(customers, seed, day), users, made)
         if weeks:
             _put_in_force(users, PAST, "For the past, which is recorded and not sent.")
         for week in range(weeks, 0, -1):
             on_progress(f"week {weeks - week + 1} of {weeks}")
-            past.live_through(today - timedelta(days=7 * week))
+            past.live_through(day - timedelta(days=7 * week))
         past.silence()
         on_progress(TODAY)
-        past.arrive(until=today)
+        past.arrive(until=day)
         past.hold()
-        for records in sample.records(today):
+        for records in sample.records(day):
             past.take(records)
         _put_in_force(users, PRESENT, "In a demonstration nobody waits ten minutes.")
         _go_live(users, made)

@@ -17,6 +17,7 @@ from django_q.tasks import async_task
 from approvals.rules import Actor, NotFound, Refusal
 from journeys import cases
 from journeys.cases import Case, NewFinding, Span
+from journeys.days import today
 from journeys.domain.vocabulary import Tier
 from journeys.models import Customer, Intervention, PipelineRun, Policy
 from journeys.models.runs import HEARTBEAT_LIMIT
@@ -98,10 +99,9 @@ def plan_run(
     Raises BadScope where there is nothing to run on, the customer is unknown or the day lies ahead,
     NotInForce, and Refusal where automatic approval is refused.
     """
-    today = _today()
-    as_of = as_of or today
-    if as_of > today:
-        raise BadScope(f"The day {as_of} lies ahead; today is {today} (UTC).")
+    as_of = as_of or today()
+    if as_of > today():
+        raise BadScope(f"The day {as_of} lies ahead; today is {today()} (UTC).")
     if customer_id and not Customer.objects.filter(pk=customer_id).exists():
         raise BadScope(f"There is no customer “{customer_id}”.")
     if not customer_id and not Customer.objects.exists():
@@ -121,7 +121,7 @@ def plan_run(
 def _planned(scope: PipelineRun.Scope, policy: Policy, actor: Actor) -> PipelineRun:
     return PipelineRun(
         scope=scope,
-        as_of=_today(),
+        as_of=today(),
         policy=policy,
         goal=GOAL,
         steps=[
@@ -139,10 +139,6 @@ def _planned(scope: PipelineRun.Scope, policy: Policy, actor: Actor) -> Pipeline
         requested_by_name=actor.name,
         door=actor.door,
     )
-
-
-def _today() -> date:
-    return timezone.now().astimezone(UTC).date()
 
 
 def run(
@@ -165,7 +161,7 @@ def run(
         run=planned,
         policy=planned.policy,
         rules=planned.policy.rules,
-        today=_today(),
+        today=today(),
         dry_run=planned.dry_run,
         marks=marked,
         on_case=on_case,

@@ -1,12 +1,10 @@
 """Writing what the steps found out about a range of customers, in one transaction."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-
 from django.db import transaction
 
 from approvals.rows import insert
 from journeys import cases
+from journeys.batches import in_batches
 from journeys.cases import Case, NewFinding
 from journeys.domain.effect import customers_needed
 from journeys.domain.holdout import Arm
@@ -21,6 +19,9 @@ from journeys.services.proposals import (
     refresh_pending,
     status_in_run,
 )
+
+# So many findings are noted at once.
+_NOTED = 1_000
 
 
 def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
@@ -124,11 +125,11 @@ def note_portfolio_findings(context: Context) -> None:
     context.signals_orphaned = orphaned.filter(detected_at__gte=since, detected_at__lt=until).count()
     if not context.dry_run:
         findings.mend_joined_signals()
-    for chunk in _chunks(orphaned.values_list("signal_id", "customer_id").iterator()):
+    for chunk in in_batches(orphaned.values_list("signal_id", "customer_id").iterator(), _NOTED):
         context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id in chunk])
     _, ahead = cases.window(context.today, context.rules)
     future = Signal.objects.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
-    for chunk in _chunks(future.iterator()):
+    for chunk in in_batches(future.iterator(), _NOTED):
         context.note(
             [
                 NewFinding(
@@ -139,9 +140,3 @@ def note_portfolio_findings(context: Context) -> None:
                 for signal_id, detected_at in chunk
             ]
         )
-
-
-def _chunks(rows: Iterable, size: int = 1000) -> Iterator[list]:
-    rows = iter(rows)
-    while chunk := list(islice(rows, size)):
-        yield chunk

@@ -1,9 +1,8 @@
 """What an experiment will take, before its policy is put in force. Reads only."""
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 
-from django.utils import timezone
-
+from journeys.days import today
 from journeys.domain import effect
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import Channel, Origin, phrase
@@ -66,7 +65,7 @@ def _sentence(rules: PolicyDocument, needed: int | None, months: float | None) -
 def _eligible_a_month(rules: PolicyDocument) -> float | None:
     """Different customers in 30 days who were proposed something, and whom the experiment would take; those
     whom it holds out already count too."""
-    since = timezone.now().astimezone(UTC).date() - timedelta(days=DAYS_BACK)
+    since = today() - timedelta(days=DAYS_BACK)
     experiment = rules.holdout
     proposed = Intervention.objects.filter(
         origin=Origin.MACHINE,

@@ -3,7 +3,6 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from itertools import islice
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -12,6 +11,7 @@ from django.utils import timezone
 from approvals.audit import Event, record
 from approvals.rules import AlreadyDecided, NotAuthorised, NotFound, ReasonNeeded, Refusal, canonical
 from approvals.services import actor_of
+from journeys.batches import in_batches
 from journeys.cases import NewFinding
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer, Finding, PipelineRun, Signal
@@ -30,8 +30,7 @@ def note(findings: Iterable[NewFinding], run: PipelineRun | None = None) -> int:
     """Keep the findings, each once; returns how many are new. One that was mended and is there again is
     opened again, one that a person dismissed stays dismissed."""
     made = 0
-    rest = iter(findings)
-    while batch := list(islice(rest, _BATCH)):
+    for batch in in_batches(findings, _BATCH):
         rows = {(row.kind, row.subject, row.digest): row for row in (_row(finding, run) for finding in batch)}
         with transaction.atomic():
             made += _note(rows)
@@ -80,8 +79,8 @@ def close(*, finding_id: int, user, note: str, door: str, address: str = "") -> 
 
 def mend(*, finding_ids: Iterable[int], note: str) -> int:
     """Mark open findings as mended, by the system; returns how many were open. `note` says by what."""
-    mended, rest = 0, iter(finding_ids)
-    while batch := list(islice(rest, _BATCH)):
+    mended = 0
+    for batch in in_batches(finding_ids, _BATCH):
         mended += Finding.objects.filter(pk__in=batch, status=Finding.Status.OPEN).update(
             status=Finding.Status.MENDED, closed_at=timezone.now(), closed_by=SYSTEM, note=note[:_NOTE]
         )

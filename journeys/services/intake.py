@@ -14,6 +14,7 @@ from enum import StrEnum
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from journeys.days import today
 from journeys.domain.policy import PUBLISHED
 from journeys.domain.vocabulary import Action, Channel, FindingKind, InterventionStatus, Origin
 from journeys.models import Customer, Finding, Intervention, JourneyState, Outcome, Signal
@@ -160,7 +161,7 @@ def save_outcome(
 
 def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Taken:
     raw = {name: value for name, value in fields.items() if value is not UNSET}
-    taken = take([parse(kind, raw, today=timezone.now().date())], replace=replace, at_once=True)[0]
+    taken = take([parse(kind, raw, today=today())], replace=replace, at_once=True)[0]
     if isinstance(taken, InvalidRecord):
         raise taken
     return taken
@@ -210,7 +211,7 @@ def _take_up(customer_ids: Sequence[str], at_once: bool) -> None:
     )
     for finding in held.order_by("pk") if customer_ids else ():
         try:
-            record = parse(StateRecord, finding.record, today=timezone.now().date())
+            record = parse(StateRecord, finding.record, today=today())
         except InvalidRecord:
             continue  # it stays open, for a person
         [answer] = take([record], at_once=at_once)

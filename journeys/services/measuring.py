@@ -3,10 +3,9 @@ it; what really happened and was told late, or corrected, replaces what was meas
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import NamedTuple
 
 from django.db import transaction
@@ -14,6 +13,7 @@ from django.db.models import Case, Count, DateField, Exists, F, OuterRef, Q, Que
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest
+from journeys.batches import in_batches
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Polarity
 from journeys.models import (
@@ -99,7 +99,7 @@ def _measure(
 ) -> int:
     """All of one day at once: the subjects differ by customer only."""
     until = since + timedelta(days=days)
-    for chunk in _chunks(subjects):
+    for chunk in in_batches(subjects, _AT_ONCE):
         facts = {
             row.pk: row for row in _facts([one.customer_id for one in chunk], since, until, rules).iterator()
         }
@@ -192,7 +192,7 @@ def _correct(run: PipelineRun) -> int:
     )
     wrong = rows.filter(_differs("churned_on", "left") | _differs("renewed_on", "stayed"))
     corrected = 0
-    for chunk in _chunks(list(wrong.values_list("pk", flat=True))):
+    for chunk in in_batches(list(wrong.values_list("pk", flat=True)), _AT_ONCE):
         with transaction.atomic():
             # Locked, so that of two runs at once the second finds nothing to do.
             current = list(wrong.filter(pk__in=chunk).order_by("pk").select_for_update(of=("self",)))
@@ -224,9 +224,3 @@ def _replacement(row: Measurement, run: PipelineRun) -> Measurement:
         if field.name not in ("id", "run", "measured_at", "replaced_at")
     }
     return Measurement(**kept | {"churned_on": row.left, "renewed_on": row.stayed}, run=run)
-
-
-def _chunks(rows: Sequence) -> Iterator[list]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, _AT_ONCE)):
-        yield chunk

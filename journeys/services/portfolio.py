@@ -1,19 +1,19 @@
 """Importing a portfolio from a folder of files: what is good goes in, what is not is named and kept."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from django.db import transaction
-from django.utils import timezone
 
 from approvals.audit import Event, record
 from approvals.rules import Actor, Refusal
 from journeys import portfolio_files, records
+from journeys.batches import in_batches
+from journeys.days import today
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Finding
 from journeys.portfolio_files import Line, PortfolioFile
@@ -88,7 +88,7 @@ def import_portfolio(
     files = portfolio_files.find(folder, _kinds())
     portfolio_files.check(files)
     with transaction.atomic() if strict else nullcontext():
-        imported = _Import(today=timezone.now().date(), on_bad=on_bad).take(files)
+        imported = _Import(today=today(), on_bad=on_bad).take(files)
         if strict and imported.bad:
             raise NothingTaken(imported.bad)
         record([_event(folder, imported, actor)])
@@ -116,7 +116,7 @@ class _Import:
         counts = FileCounts(file.path.name)
         self.result.files.append(counts)
         seen: dict[tuple, tuple[int, int]] = {}
-        for lines in _batches(file.lines()):
+        for lines in in_batches(file.lines(), _BATCH):
             good, bad = self._sort(lines, kind, seen, counts)
             with transaction.atomic():
                 for (line, item), taken in zip(good, intake.take([item for _, item in good]), strict=True):
@@ -201,9 +201,3 @@ def _event(folder: Path, imported: Imported, actor: Actor) -> Event:
         subject_name=f"the portfolio {name}",
         details={"files": [asdict(counts) for counts in imported.files], "mended": imported.mended},
     )
-
-
-def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    rest = iter(lines)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch

@@ -9,15 +9,14 @@ is told which field, and why.
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from enum import StrEnum
 
 from django.db import transaction
-from django.utils import timezone
 
 from approvals.rules import Refusal
 from journeys import records
 from journeys.cases import NewFinding
+from journeys.days import today
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer
 from journeys.records import CustomerRecord, InvalidRecord, OutcomeRecord, Record, SignalRecord, StateRecord
@@ -66,13 +65,12 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
     """Take the items, all those that can be taken in one transaction. Raises TooManyItems."""
     if len(items) > MOST:
         raise TooManyItems(f"There are {len(items):,} items; {MOST:,} is the most.")
-    now = timezone.now()
     receipts = [Receipt() for _ in items]
     parsed: list[tuple[int, Record]] = []
     for place, item in enumerate(items):
         try:
             records.check_json(kind, item)
-            record = records.parse(kind, _with_id(kind, item), today=now.astimezone(UTC).date())
+            record = records.parse(kind, _with_id(kind, item), today=today())
         except InvalidRecord as error:
             receipts[place].refuse(error)
             continue

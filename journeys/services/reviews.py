@@ -10,6 +10,7 @@ from django.utils import timezone
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Actor, Authority, Status
 from approvals.services import Facets, NewRequest, Terms, mark_used, open_requests
+from journeys.days import today
 from journeys.services import policies
 from journeys.services.policies import clocks_of
 from journeys.services.proposals import KIND as INTERVENTION
@@ -54,8 +55,7 @@ def draw(day: date) -> int:
 
 def draw_recent() -> int:
     """Draw from the days before today; a day on which no worker ran is made good."""
-    today = timezone.now().astimezone(UTC).date()
-    return sum(draw(today - timedelta(days=days)) for days in range(DAYS_BACK, 0, -1))
+    return sum(draw(today() - timedelta(days=days)) for days in range(DAYS_BACK, 0, -1))
 
 
 def reviewed(review: ApprovalRequest) -> ApprovalRequest:

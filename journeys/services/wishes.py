@@ -1,10 +1,9 @@
 """When a customer may be contacted: never, not before a day, or as any other."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.text import Truncator
 
 from approvals import shown
@@ -12,6 +11,7 @@ from approvals.audit import Event, record
 from approvals.models import AuditEvent
 from approvals.rules import Actor, NotAuthorised, NotFound, ReasonNeeded, Refusal
 from approvals.services import actor_of
+from journeys.days import today
 from journeys.models import Customer
 
 PERMISSION = "journeys.change_customer"
@@ -140,11 +140,6 @@ def _event(
         after=after,
         reason=reason,
     )
-
-
-def today() -> date:
-    """A hold ends by the calendar of UTC, as runs do."""
-    return timezone.now().astimezone(UTC).date()
 
 
 def _told(do_not_contact: bool, hold_until: date | None) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
-from itertools import islice
 from typing import NamedTuple
 
 from django.db.models import Min
 
 from approvals.rules import Authority, Status, Verdict
+from journeys.batches import in_batches
 from journeys.domain.holdout import Arm
 from journeys.domain.vocabulary import Health, InterventionStatus, Origin, OutcomeKind
 from journeys.models import Intervention, Measurement, Outcome, PipelineRun, Signal
@@ -40,7 +40,7 @@ def _runs_finished(scope: Scope) -> Iterator[Row]:
 def _signal_to_queue(scope: Scope) -> Iterator[Row]:
     proposed = scope.proposed.filter(origin=Origin.MACHINE).order_by("pk")
     rows = proposed.values_list("pk", "generated_at", "triggered_by_signals").iterator()
-    while chunk := list(islice(rows, _AT_ONCE)):
+    for chunk in in_batches(rows, _AT_ONCE):
         signals = {key for *_, keys in chunk for key in keys}
         arrived = dict(Signal.objects.filter(pk__in=signals).values_list("pk", "received_at"))
         for pk, at, keys in chunk:
