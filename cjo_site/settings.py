@@ -219,10 +219,17 @@ SPECTACULAR_SETTINGS = {
 # --- the worker. Delivery is at least once, and a task's lock runs from when it is taken, not from when it
 # starts: retry must exceed timeout x (1 + ceil((queue_limit + 1) / workers)), or tasks run twice. Seconds.
 
+WORKERS = env.number("WORKERS", 2, least=1, most=64)
+# So many tasks of a run over the portfolio work or wait at a time: at least as many as there are workers on
+# all machines, or some have nothing to do; more only make others wait longer for their turn.
+RUN_TASKS = env.number("RUN_TASKS", 2 * WORKERS, least=1, most=1000)
+# So many customers a run reads and writes at once: on SQLite nobody else writes while it does.
+RANGE_SIZE = env.number("RANGE_SIZE", 2000, least=1, most=20_000)
+
 Q_CLUSTER = {
     "name": "cjo",
     "orm": "default",
-    "workers": 2,
+    "workers": WORKERS,
     "queue_limit": 1,
     "bulk": 1,
     "timeout": 60,

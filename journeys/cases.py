@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
@@ -23,8 +24,6 @@ from journeys.domain.signals import window as signal_window
 from journeys.domain.suppression import Suppression
 from journeys.domain.vocabulary import FindingKind, PersonReason, label
 from journeys.models import Customer, JourneyState, Signal
-
-RANGE_SIZE = 2_000
 
 
 class Span(NamedTuple):
@@ -101,16 +100,15 @@ class Case:
         return self.customer.name or self.customer.customer_id
 
 
-def ranges(size: int = RANGE_SIZE) -> Iterator[Span]:
-    """All customers, range by range, in the order of ids."""
-    last = ""
-    while True:
-        ids = Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)
-        page = list(ids[:size])
-        if not page:
-            return
-        yield Span(page[0], page[-1])
-        last = page[-1]
+def ranges() -> Iterator[Span]:
+    """All customers, range by range, in the order of ids. Only the ends of each are read."""
+    size = settings.RANGE_SIZE
+    ids = Customer.objects.order_by("pk").values_list("pk", flat=True)
+    first = ids.first()
+    while first is not None:
+        last = ids.filter(pk__gte=first)[size - 1 : size].first() or ids.last()
+        yield Span(first, last)
+        first = ids.filter(pk__gt=last).first()
 
 
 def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:

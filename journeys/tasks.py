@@ -59,11 +59,18 @@ def execute(intervention_id: str) -> None:
 
 
 def sweep() -> None:
-    upkeep.sweep()
+    try:
+        upkeep.sweep()
+    finally:
+        pipeline.take_over()
 
 
 def run_pipeline(run_id: int) -> None:
     pipeline.run_queued(run_id)
+
+
+def work_on_run(run_id: int) -> None:
+    pipeline.work(run_id)
 
 
 def look_at_marked() -> None:

@@ -233,8 +233,8 @@ def test_the_policy_s_cap_is_the_day_s_for_all_events_together(portfolio):
     assert PolicyAllowance.objects.get().used == 100
 
 
-def test_a_run_is_cancelled_between_two_ranges_and_says_what_was_done(portfolio, monkeypatch, people):
-    monkeypatch.setattr(pipeline.cases.ranges, "__defaults__", (3,))
+def test_a_run_is_cancelled_between_two_ranges_and_says_what_was_done(portfolio, settings, people):
+    settings.RANGE_SIZE = 3
     planned = pipeline.plan_run(policy=pipeline.in_force(), actor=pipeline.WORKER)
 
     def cancel_after_the_first(customers):

@@ -303,17 +303,18 @@ def test_a_range_that_somebody_got_into_is_read_again(sample, debug, monkeypatch
     assert next(step for step in run.steps if step["name"] == "data_loading")["in"] == 10
 
 
-def test_customers_are_taken_in_ranges_and_every_one_once(sample, debug, monkeypatch):
-    monkeypatch.setattr(pipeline.cases.ranges, "__defaults__", (3,))
+def test_customers_are_taken_in_ranges_and_every_one_once(sample, debug, settings):
+    settings.RANGE_SIZE = 3
     seen = []
     from journeys.services.policies import in_force
     from journeys.services.proposals import PIPELINE
 
     planned = pipeline.plan_run(policy=in_force(), actor=PIPELINE, as_of=SAMPLE_DAY)
     run = pipeline.run(planned, on_case=lambda case, intervention: seen.append(case.customer.customer_id))
-    assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == run.counts["customers"] == 10
     assert run.counts["proposed"] == 3
+    # Whom the policy may decide comes last: the most urgent of all are its own.
+    assert seen == [*sorted(set(seen) - {"C001"}), "C001"]
 
 
 def test_an_orphaned_signal_joins_its_customer_when_that_arrives(sample, debug):

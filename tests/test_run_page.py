@@ -60,9 +60,9 @@ def portfolio(number: int, prefix: str = "N") -> None:
 
 
 @pytest.fixture
-def small_ranges(monkeypatch):
+def small_ranges(settings):
     """Ranges of four customers: the sample is three of them."""
-    monkeypatch.setattr(pipeline.cases.ranges, "__defaults__", (4,))
+    settings.RANGE_SIZE = 4
 
 
 # -- while it goes on
@@ -107,7 +107,7 @@ def test_a_run_under_way_shows_how_far_it_is_and_looks_again_by_itself(sample, p
         pages.append(html_of(people["operator"], PipelineRun.objects.get()))
 
     pipeline.run(planned_run(), on_progress=look)
-    first, second, third = pages
+    first, second, *_ = pages
     assert "4 of 10 customers" in text(first)
     assert "8 of 10 customers" in text(second)
     assert '<progress max="10" value="4"' in first

@@ -142,6 +142,8 @@ def test_a_queued_run_is_carried_out_by_the_worker_once(sample):
 def test_the_daily_run_runs_today(sample):
     async_task("journeys.tasks.daily_run")
     drain()
+    assert PipelineRun.objects.get().status == "queued"
+    drain()
     run = PipelineRun.objects.get()
     assert (run.status, run.as_of) == ("succeeded", timezone.now().astimezone(UTC).date())
 

@@ -18,6 +18,7 @@ from approvals.services import webhooks
 from journeys import pipeline, records
 from journeys.domain.vocabulary import OutcomeKind
 from journeys.models import Customer, Execution, Intervention, PipelineRun
+from journeys.models.runs import HEARTBEAT_LIMIT
 from journeys.services import execution, intake, outcomes, proposals
 from tests import hooks
 from tests.acting import PASSWORD, approve, decide, let_the_grace_pass, waiting
@@ -219,7 +220,7 @@ def test_a_run_that_breaks_has_ended_as_well(endpoint, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("It broke.")
 
-    monkeypatch.setattr(pipeline, "store_range", broken)
+    monkeypatch.setattr(pipeline.looking, "store_range", broken)
     with pytest.raises(pipeline.RunFailed):
         run_pipeline()
     assert [(name, data["status"]) for name, data in told()] == [("run.finished", "failed")]
@@ -227,7 +228,7 @@ def test_a_run_that_breaks_has_ended_as_well(endpoint, monkeypatch):
 
 def test_a_run_that_went_silent_has_ended_once_somebody_notices(endpoint):
     silent = planned_run()
-    silent.status, silent.heartbeat_at = "running", timezone.now() - 2 * pipeline.HEARTBEAT_LIMIT
+    silent.status, silent.heartbeat_at = "running", timezone.now() - 2 * HEARTBEAT_LIMIT
     silent.save()
     run_pipeline()
     ended = {data["run_id"]: data["status"] for data in data_of("run.finished")}

@@ -10,6 +10,7 @@ from journeys.models.runs import (
     Mark,
     PipelineRun,
     PolicyAllowance,
+    RunRange,
 )
 from journeys.models.snapshots import PortfolioSnapshot
 from journeys.models.worth import Assignment, Measurement
@@ -33,5 +34,6 @@ __all__ = [
     "Policy",
     "PolicyAllowance",
     "PortfolioSnapshot",
+    "RunRange",
     "Signal",
 ]

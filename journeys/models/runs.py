@@ -32,7 +32,9 @@ class PipelineRunManager(models.Manager):
 class PipelineRun(models.Model):
     """One run: its goal and plan are written before it starts, then each step's status, counts and
     seconds. `counts` holds the figures of the run's document, `results` what it was worth. The scope
-    `marked` is that of customers about whom something was received: see Mark."""
+    `marked` is that of customers about whom something was received: see Mark. A run that is `spread` is
+    carried out by all workers together, each taking the next RunRange; `finisher` is the token of the one
+    that sums up."""
 
     class Status(models.TextChoices):
         QUEUED = "queued"
@@ -58,6 +60,8 @@ class PipelineRun(models.Model):
     report = models.JSONField(null=True, blank=True)
     auto_approve_for_testing = models.BooleanField(default=False)
     dry_run = models.BooleanField(default=False)
+    spread = models.BooleanField(default=False, editable=False)
+    finisher = models.CharField(max_length=16, blank=True, editable=False)
     requested_by_key = models.CharField(max_length=80)
     requested_by_name = models.CharField("requested by", max_length=150)
     door = models.CharField(max_length=30)
@@ -92,6 +96,38 @@ class PipelineRun(models.Model):
     @property
     def scope_text(self) -> str:
         return f"customer:{self.customer_id}" if self.customer_id else self.scope
+
+
+class RunRange(models.Model):
+    """Customers of a run under way that are looked at together: from `first` to `last`, or those of `ids`, of
+    whom the policy decides `decided`. A worker claims it by putting its token in, and writes what it found in
+    the transaction that says that it is done; who has been silent for too long finds another's token there.
+    `left` are [priority, customer] pairs for the second look. The rows are gone when the run has ended."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        CLAIMED = "claimed"
+        DONE = "done"
+
+    run = models.ForeignKey(PipelineRun, models.CASCADE, related_name="ranges", db_index=False)
+    number = models.PositiveIntegerField()
+    first = models.CharField(max_length=64)
+    last = models.CharField(max_length=64)
+    ids = models.JSONField(null=True)
+    decided = models.JSONField(null=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
+    token = models.CharField(max_length=16, blank=True)
+    beat_at = models.DateTimeField(null=True)
+    totals = models.JSONField(null=True)
+    left = models.JSONField(default=list)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="journeys_range_once")]
+        indexes = [models.Index(fields=["run", "status", "number"], name="journeys_range_next")]
+
+    def __str__(self):
+        return f"Range {self.number} of run {self.run_id}"
 
 
 class Assessment(models.Model):

@@ -1,41 +1,29 @@
 """What a run leaves on its own row while it works: steps, counts, seconds, and its sign of life."""
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from django.db import reset_queries, transaction
 from django.utils import timezone
 
 from approvals.audit import Event, record
-from journeys.models import PipelineRun
-from journeys.pipeline.steps import RANGE_STEPS, STEPS, Progress, Step
+from journeys.models import PipelineRun, RunRange
+from journeys.pipeline.steps import RANGE_STEPS, Context, Step, counts_of
+from journeys.pipeline.totals import Progress
 from journeys.services.proposals import PIPELINE
+
+_NOTHING = Progress()
 
 
 class Recorder:
-    """Keeps each step's status, counts and seconds on the run, and its sign of life."""
+    """Keeps each step's status, counts and seconds on the run, and its sign of life. What it writes counts
+    only while the run goes on and `finisher` is the one who sums it up: whoever has been taken for dead
+    writes nothing any more."""
 
-    def __init__(self, planned: PipelineRun, *, save: bool):
-        self.run = planned
-        self.current = STEPS[0].name
+    def __init__(self, context: Context, *, save: bool, finisher: str = ""):
+        self.run = context.run
+        self._context = context
         self._save = save
-        self._progress = {step.name: Progress() for step in STEPS}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Progress]:
-        self.current = name
-        progress = self._progress[name]
-        started = time.perf_counter()
-        yield progress
-        progress.seconds += time.perf_counter() - started
-
-    def snapshot(self) -> dict[str, tuple[int, int]]:
-        return {name: (progress.taken, progress.given) for name, progress in self._progress.items()}
-
-    def restore(self, totals: dict[str, tuple[int, int]]) -> None:
-        for name, (taken, given) in totals.items():
-            self._progress[name].taken, self._progress[name].given = taken, given
+        self._finisher = finisher
 
     def beat(self, under_way: Iterable[Step]) -> None:
         """Show a sign of life. The steps over the ranges are under way together, until the last range."""
@@ -52,27 +40,28 @@ class Recorder:
 
     def succeed(self) -> None:
         self._write()
-        self.run.status = PipelineRun.Status.SUCCEEDED
-        self._finish()
+        self._finish(PipelineRun.Status.SUCCEEDED)
 
     def cancel(self) -> None:
+        """What has been done so far stands beside how much there would have been to do."""
         self._write(cancelled=[step.name for step in RANGE_STEPS])
-        self.run.status = PipelineRun.Status.CANCELLED
-        self._finish()
+        self.run.counts = self.run.counts | counts_of(self._context)
+        self._finish(PipelineRun.Status.CANCELLED)
 
     def fail(self, error: Exception) -> None:
-        self._write(failed=[self.current])
-        self.run.status = PipelineRun.Status.FAILED
-        self.run.error = f"{self.current}: {error}"
-        self._finish()
+        self._write(failed=[self._context.step])
+        self.run.error = f"{self._context.step}: {error}"
+        self._finish(PipelineRun.Status.FAILED)
 
-    def _finish(self) -> None:
+    def _finish(self, status: PipelineRun.Status) -> None:
+        self.run.status = status
         self.run.finished_at = self.run.heartbeat_at = timezone.now()
         with transaction.atomic():
-            self._update(
+            ended = self._update(
                 "steps", "heartbeat_at", "status", "finished_at", "error", "counts", "results", "report"
             )
-            if self._save:
+            if ended:
+                RunRange.objects.filter(run=self.run).delete()
                 tell_end(self.run)
 
     def _write(
@@ -91,15 +80,17 @@ class Recorder:
                 status = "cancelled"
             elif status != "done":
                 status = "planned"
-            progress = self._progress[row["name"]]
+            progress = self._context.totals.steps.get(row["name"], _NOTHING)
             row["status"], row["seconds"] = status, round(progress.seconds, 4)
             row["in"], row["out"] = progress.taken, progress.given
 
-    def _update(self, *names: str) -> None:
-        if self._save:
-            PipelineRun.with_dry_runs.filter(pk=self.run.pk).update(
-                **{name: getattr(self.run, name) for name in names}
-            )
+    def _update(self, *names: str) -> int:
+        if not self._save:
+            return 0
+        mine = PipelineRun.with_dry_runs.filter(
+            pk=self.run.pk, status=PipelineRun.Status.RUNNING, finisher=self._finisher
+        )
+        return mine.update(**{name: getattr(self.run, name) for name in names})
 
 
 def tell_end(run: PipelineRun) -> None:

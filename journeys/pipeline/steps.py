@@ -5,10 +5,11 @@ number; the others look at the run as a whole. Execution is never a step: worker
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -22,22 +23,21 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
+from journeys.pipeline.totals import Progress, Totals
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, measuring
 from journeys.services.proposals import Proposal
 
 
-@dataclass(slots=True)
-class Progress:
-    """What a step has done so far; `taken` and `given` are its `in` and `out`."""
+class Part(NamedTuple):
+    """Customers of a run that are looked at together. A run over the portfolio comes to some of them twice:
+    where the policy alone may decide more than its cap allows, the most urgent of all are its own, and who
+    that is shows only once everybody has been looked at. `decided` are then those of the span that the policy
+    decides; in the first look it is None, and `alone` says that there is no other part to wait for."""
 
-    seconds: float = 0.0
-    taken: int = 0
-    given: int = 0
-
-    def count(self, taken: int, given: int) -> None:
-        self.taken += taken
-        self.given += given
+    span: Span
+    alone: bool = True
+    decided: frozenset[str] | None = None
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Context:
     """What the steps share. `on_case` is told of every case once it is written, with its intervention or
     None: the run's document is made of that. A dry run writes nothing but what its own row says.
 
-    `marks` are the tokens that a run of marked customers takes off, by customer; `decided_before` is how many
-    the policy has decided today in runs of that kind, which share one cap."""
+    `step` is the one that is under way. `marks` are the tokens that a run of marked customers takes off, by
+    customer. `totals` are those of everything that was done so far."""
 
     run: PipelineRun
     policy: Policy
@@ -55,18 +55,16 @@ class Context:
     dry_run: bool = False
     on_case: Callable[[Case, Intervention | None], None] = lambda case, intervention: None
     on_finding: Callable[[NewFinding], None] = lambda finding: None
+    step: str = "data_loading"
     marks: Mapping[str, str] = field(default_factory=dict)
-    decided_before: int = 0
-    customers: int = 0
-    at_risk: int = 0
-    signals_matched: int = 0
     signals_orphaned: int = 0
-    proposed: int = 0
-    suppressed_by: Counter[str] = field(default_factory=Counter)
-    below_confidence: int = 0
-    not_assessed: int = 0
-    by_policy: int = 0
-    auto_approved: int = 0
+    totals: Totals = field(default_factory=Totals)
+
+    @contextmanager
+    def timed(self, step: str, totals: Totals) -> Iterator[Progress]:
+        self.step = step
+        with totals.timed(step) as progress:
+            yield progress
 
     @property
     def policy_may_decide(self) -> bool:
@@ -86,17 +84,33 @@ class Context:
 class Range:
     """One range of customers on its way through the steps. `proposals` are written when it is stored, and
     what waits for a decision already (`waiting`, by intervention) is brought up to date. `entering` are those
-    who are eligible for the experiment for the first time, each with their arm."""
+    who are eligible for the experiment for the first time, each with their arm. `left` are those whom the
+    second look decides, each with its priority: they are proposed then, and not now.
+
+    `decided_before` is how many the policy has decided already of what shares its cap."""
 
     cases: list[Case]
     past: dict[str, history.Past]
-    span: Span
+    part: Part
+    decided_before: int = 0
     started: float = field(default_factory=time.perf_counter)
     proposals: list[Proposal] = field(default_factory=list)
     waiting: dict[str, Case] = field(default_factory=dict)
     entering: list[tuple[Case, Arm]] = field(default_factory=list)
-    by_policy: int = 0
-    auto_approved: int = 0
+    left: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def for_second_look(self) -> list[tuple[float, str]]:
+        return [(priority, customer_id) for customer_id, priority in self.left.items()]
+
+    @property
+    def by_policy(self) -> int:
+        return sum(proposal.authority == Authority.POLICY for proposal in self.proposals)
+
+    @property
+    def auto_approved(self) -> int:
+        automatic = Authority.AUTO_APPROVAL_FOR_TESTING
+        return sum(proposal.authority == automatic for proposal in self.proposals)
 
     @property
     def assessed(self) -> list[Case]:
@@ -108,12 +122,13 @@ _WAITING = (SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
 # The steps over a range. Each fills its part of the cases and counts what went in and came out.
 
 
-def data_loading(context: Context, span: Span, progress: Progress) -> Range:
-    loaded = cases.load(span, as_of=context.run.as_of, rules=context.rules)
+def data_loading(context: Context, part: Part, progress: Progress) -> Range:
+    loaded = cases.load(part.span, as_of=context.run.as_of, rules=context.rules)
     progress.count(len(loaded), sum(case.stage is not None for case in loaded))
-    if context.run.scope == PipelineRun.Scope.MARKED:
-        context.decided_before = allowance.used(context.today)
-    return Range(loaded, history.past_of(span), span)
+    # Runs for what was received share the cap of the day.
+    of_events = context.run.scope == PipelineRun.Scope.MARKED
+    used = allowance.used(context.today) if of_events else 0
+    return Range(loaded, history.past_of(part.span), part, used)
 
 
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
@@ -144,7 +159,7 @@ def intervention_planning(context: Context, batch: Range, progress: Progress) ->
         cases.plan_intervention(case, context.rules)
     planned = [case for case in assessed if case.plan.action]
     contacts = history.last_contacts({case.customer.email for case in planned})
-    arms = Arms(planned, batch.span, context)
+    arms = Arms(planned, batch.part.span, context)
     for case in planned:
         past = batch.past.get(case.customer.customer_id, history.NOTHING)
         contact = contacts.get(case.customer.email)
@@ -194,21 +209,31 @@ class Arms:
 
 
 def human_escalation(context: Context, batch: Range, progress: Progress) -> None:
+    wanted = []
     for case in batch.assessed:
         if case.plan.action is None:
             continue
         cases.weigh_escalation(case, context.rules)
-        if case.suppression is not None:
-            if case.suppression.reason in _WAITING:
-                batch.waiting[batch.past[case.customer.customer_id].open_id] = case
+        if case.suppression is None:
+            wanted.append(case)
+        elif case.suppression.reason in _WAITING:
+            batch.waiting[batch.past[case.customer.customer_id].open_id] = case
+    of_policy = _left_to_policy(context, batch, wanted)
+    automatic = _automatic(context)
+    for case in wanted:
+        key = case.customer.customer_id
+        if key in batch.left:
             continue
-        authority, reasons = _authority(context, batch, case.person_reasons)
-        case.person_reasons = reasons
-        past = batch.past.get(case.customer.customer_id, history.NOTHING)
+        authority = Authority.POLICY if key in of_policy else None
+        if authority is None:
+            case.person_reasons = case.person_reasons or (PersonReason.POLICY_CAP,)
+            if automatic:
+                authority, automatic = Authority.AUTO_APPROVAL_FOR_TESTING, automatic - 1
+        past = batch.past.get(key, history.NOTHING)
         batch.proposals.append(
             Proposal(
                 case=case,
-                person_reasons=reasons,
+                person_reasons=case.person_reasons,
                 authority=authority,
                 replaces=past.open_id,
                 latency_ms=(time.perf_counter() - batch.started) * 1000 / max(1, len(batch.cases)),
@@ -217,24 +242,31 @@ def human_escalation(context: Context, batch: Range, progress: Progress) -> None
     progress.count(len(batch.proposals), sum(proposal.authority is None for proposal in batch.proposals))
 
 
-def _authority(
-    context: Context, batch: Range, reasons: tuple[PersonReason, ...]
-) -> tuple[Authority | None, tuple[PersonReason, ...]]:
-    """On whose word a proposal goes ahead: the policy's where no rule asks for a person and its cap is not
-    reached, for testing an automatic one, else (None) a person's, for the reasons returned."""
-    authority = context.rules.authority
-    if not reasons:
-        used = context.decided_before + context.by_policy + batch.by_policy
-        if context.policy_may_decide and used < authority.max_per_run:
-            batch.by_policy += 1
-            return Authority.POLICY, ()
-        reasons = (PersonReason.POLICY_CAP,)
-    if context.run.auto_approve_for_testing:
-        used = context.auto_approved + batch.auto_approved
-        if used < authority.auto_approval_for_testing:
-            batch.auto_approved += 1
-            return Authority.AUTO_APPROVAL_FOR_TESTING, reasons
-    return None, reasons
+def _left_to_policy(context: Context, batch: Range, wanted: list[Case]) -> frozenset[str]:
+    """Whom the policy decides alone: where no rule asks for a person, and of these the most urgent, as far
+    as its cap goes. In the first look of several it is left to the second (`batch.left`) who that is; a range
+    has no more candidates than the cap, so the others are a person's already."""
+    if not context.policy_may_decide:
+        return frozenset()
+    free = sorted(
+        (case for case in wanted if not case.person_reasons),
+        key=lambda case: (-case.plan.priority, case.customer.customer_id),
+    )
+    chosen = free[: max(0, context.rules.authority.max_per_run - batch.decided_before)]
+    keys = frozenset([case.customer.customer_id for case in chosen])
+    if batch.part.decided is not None:
+        return keys & batch.part.decided
+    if batch.part.alone:
+        return keys
+    batch.left = {case.customer.customer_id: case.plan.priority for case in chosen}
+    return frozenset()
+
+
+def _automatic(context: Context) -> int:
+    """How many more may be approved automatically, for testing."""
+    if not context.run.auto_approve_for_testing:
+        return 0
+    return max(0, context.rules.authority.auto_approval_for_testing - context.totals.auto_approved)
 
 
 # The steps over the run as a whole.
@@ -254,8 +286,8 @@ def kpi_calculation(context: Context, progress: Progress) -> None:
     rows that they could be counted from."""
     if _is_measured(context):
         facts = {
-            "customers": context.customers,
-            "received": context.signals_matched + context.signals_orphaned,
+            "customers": context.totals.customers,
+            "received": context.totals.signals + context.signals_orphaned,
             "orphaned": context.signals_orphaned,
             "seconds": _seconds_over_customers(context.run),
         }
@@ -281,27 +313,34 @@ def _seconds_over_customers(run: PipelineRun) -> float:
     return sum(row["seconds"] or 0.0 for row in run.steps if row["name"] in names)
 
 
-def summary_generation(context: Context, progress: Progress) -> None:
-    context.run.counts = {
-        "customers": context.customers,
+def counts_of(context: Context) -> dict:
+    """The figures of the run's document, as far as it has come."""
+    counted = context.totals
+    return {
+        "customers": counted.customers,
         "signals": {
-            "received": context.signals_matched + context.signals_orphaned,
-            "matched": context.signals_matched,
+            "received": counted.signals + context.signals_orphaned,
+            "matched": counted.signals,
             "orphaned": context.signals_orphaned,
         },
-        "at_risk": context.at_risk,
-        "proposed": context.proposed,
-        "suppressed": context.suppressed_by.total(),
-        "suppressed_by": dict(context.suppressed_by),
-        "below_confidence": context.below_confidence,
-        "not_assessed": context.not_assessed,
-        "by_policy": context.by_policy,
-        "auto_approved": context.auto_approved,
+        "at_risk": counted.at_risk,
+        "proposed": counted.proposed,
+        "suppressed": counted.suppressed_by.total(),
+        "suppressed_by": dict(counted.suppressed_by),
+        "below_confidence": counted.below_confidence,
+        "not_assessed": counted.not_assessed,
+        "by_policy": counted.by_policy,
+        "auto_approved": counted.auto_approved,
         "pending_approvals": ApprovalRequest.objects.pending().count(),
     }
+
+
+def summary_generation(context: Context, progress: Progress) -> None:
+    context.run.counts = counts_of(context)
     if context.run.scope == PipelineRun.Scope.PORTFOLIO and not context.dry_run:
-        PortfolioSnapshot.objects.create(run=context.run, **snapshots.collect(context.run))
-    progress.count(context.customers, 1)
+        # Whoever summed up before and died left one.
+        PortfolioSnapshot.objects.update_or_create(run=context.run, defaults=snapshots.collect(context.run))
+    progress.count(context.totals.customers, 1)
 
 
 def report_generation(context: Context, progress: Progress) -> None:

@@ -1,7 +1,5 @@
 """Writing what the steps found out about a range of customers, in one transaction."""
 
-from django.db import transaction
-
 from approvals.rows import insert
 from journeys import cases
 from journeys.batches import in_batches
@@ -25,31 +23,50 @@ _NOTED = 1_000
 
 
 def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
-    """Write a range, all or nothing: assessments, findings, and what is proposed with its requests."""
-    found = [finding for case in batch.cases for finding in case.findings]
-    if context.dry_run:
-        context.note(found)
-        return {
-            proposal.case.customer.customer_id: _foreseen(proposal, context) for proposal in batch.proposals
-        }
-    unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
-    with transaction.atomic():
-        if context.run.scope == PipelineRun.Scope.MARKED:
-            # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
-            # while waiting for that, and here the head would wait for the mark.
-            allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
-            marks.take_off(context.marks)
-        insert(Assessment, _ASSESSMENT, [_assessment(case, context.run) for case in batch.assessed])
-        context.note(found)
-        for start in range(0, len(unchecked), 500):
-            JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
-        Assignment.objects.bulk_create(
-            [_assignment(case, arm, context) for case, arm in batch.entering], batch_size=500
-        )
-        if batch.waiting:
-            refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
-        opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
+    """Write a range within the caller's transaction: assessments, findings, and what is proposed with its
+    requests. Returns what was proposed, by customer."""
+    if context.run.scope == PipelineRun.Scope.MARKED:
+        # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
+        # while waiting for that, and here the head would wait for the mark.
+        allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
+        marks.take_off(context.marks)
+    if batch.part.decided is None:
+        _store_first_look(context, batch)
+    else:
+        _put_right(context, batch)
+    opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
     return {intervention.customer_id: intervention for intervention in opened}
+
+
+def foresee_range(context: Context, batch: Range) -> dict[str, Intervention]:
+    """What `store_range` would write, for a dry run."""
+    if batch.part.decided is None:
+        context.note([finding for case in batch.cases for finding in case.findings])
+    return {proposal.case.customer.customer_id: _foreseen(proposal, context) for proposal in batch.proposals}
+
+
+def _store_first_look(context: Context, batch: Range) -> None:
+    unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
+    insert(Assessment, _ASSESSMENT, [_assessment(case, context.run) for case in batch.assessed])
+    context.note([finding for case in batch.cases for finding in case.findings])
+    for start in range(0, len(unchecked), 500):
+        JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
+    Assignment.objects.bulk_create(
+        [_assignment(case, arm, context) for case, arm in batch.entering], batch_size=500
+    )
+    if batch.waiting:
+        refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
+
+
+def _put_right(context: Context, batch: Range) -> None:
+    """The first look said of all these that they are proposed. Where something came in between, its row says
+    what became of them."""
+    for case in batch.assessed:
+        disposition, reason, detail = disposition_of(case)
+        if disposition != Disposition.PROPOSED:
+            Assessment.objects.filter(run=context.run, customer=case.customer.customer_id).update(
+                disposition=disposition, suppression_reason=reason, disposition_detail=detail[:300]
+            )
 
 
 def _assignment(case: Case, arm: Arm, context: Context) -> Assignment:

@@ -47,10 +47,10 @@ def worker():
 
 
 @pytest.fixture
-def site(live_server, people, sample, settings, monkeypatch):
+def site(live_server, people, sample, settings):
     """The sample, in three ranges."""
     settings.DEBUG = True
-    monkeypatch.setattr(pipeline.cases.ranges, "__defaults__", (4,))
+    settings.RANGE_SIZE = 4
     Heartbeat.objects.create(name="worker", beat_at=timezone.now())
 
 

@@ -1,0 +1,124 @@
+"""The ranges of a run that all workers carry out together: cut, claimed, done. Each is written once, by
+whoever holds its claim at that moment; a claim that has grown silent is anybody's."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from journeys import cases
+from journeys.cases import Span
+from journeys.models import PipelineRun, RunRange
+from journeys.pipeline.steps import Part
+from journeys.pipeline.totals import Totals
+
+# Whoever has claimed a range and shown no sign of life for so long has died. One that only was slow finds,
+# before it writes, that the range is not its own any more.
+SILENCE = timedelta(seconds=60)
+# So many customers of the second look are taken together.
+_SECOND_LOOK = 500
+
+
+class Lost(Exception):
+    """Somebody else has taken the range over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    range_id: int
+    token: str
+    part: Part
+
+    def hold(self) -> None:
+        """First in the transaction that writes the range: nobody else writes it until that has ended. Raises
+        Lost, with which nothing is written."""
+        mine = RunRange.objects.filter(pk=self.range_id, token=self.token)
+        if not mine.filter(status=RunRange.Status.CLAIMED).update(beat_at=timezone.now()):
+            raise Lost
+
+    def done(self, totals: Totals, left: list[tuple[float, str]]) -> None:
+        """In the same transaction. `left` are (priority, customer) pairs for the second look."""
+        RunRange.objects.filter(pk=self.range_id).update(
+            status=RunRange.Status.DONE, totals=totals.as_json(), left=left
+        )
+
+
+def cut(run: PipelineRun) -> int:
+    """Cut the portfolio into ranges, and return their number. Raises IntegrityError where somebody else has
+    done so at this moment."""
+    rows = [
+        RunRange(run=run, number=number, first=span.first, last=span.last)
+        for number, span in enumerate(cases.ranges())
+    ]
+    RunRange.objects.bulk_create(rows, batch_size=500)
+    return len(rows)
+
+
+def cut_second_look(run: PipelineRun, *, most: int) -> int:
+    """Once everybody has been looked at: let the policy decide the `most` urgent of those that it may, and
+    cut all of them into ranges of their own. Returns their number. Raises IntegrityError as `cut`."""
+    mine = RunRange.objects.filter(run=run)
+    rows = second_look([pair for row in mine.values_list("left", flat=True).iterator() for pair in row], most)
+    first = mine.count()
+    RunRange.objects.bulk_create(
+        RunRange(run=run, number=number, ids=list(part.span.ids), decided=sorted(part.decided))
+        for number, part in enumerate(rows, start=first)
+    )
+    return len(rows)
+
+
+def second_look(left: Iterable[tuple[float, str]], most: int) -> list[Part]:
+    """The parts of the second look. `left` are (priority, customer) pairs."""
+    urgent = sorted(left, key=lambda pair: (-pair[0], pair[1]))
+    decided = {customer_id for _, customer_id in urgent[:most]}
+    ids = sorted(customer_id for _, customer_id in urgent)
+    chunks = [ids[start : start + _SECOND_LOOK] for start in range(0, len(ids), _SECOND_LOOK)]
+    return [Part(Span(ids=tuple(chunk)), False, frozenset(decided.intersection(chunk))) for chunk in chunks]
+
+
+def claim(run: PipelineRun) -> Claim | None:
+    """The next range that nobody looks at; None where there is none, or the run has ended or is to end."""
+    while True:
+        now = timezone.now()
+        goes_on = Q(run__status=PipelineRun.Status.RUNNING, run__cancelled_at__isnull=True)
+        silent = Q(status=RunRange.Status.CLAIMED, beat_at__lt=now - SILENCE)
+        free = Q(status=RunRange.Status.WAITING) | silent
+        row = RunRange.objects.filter(free, goes_on, run=run).order_by("number").first()
+        if row is None:
+            return None
+        token = secrets.token_hex(8)
+        unclaimed = RunRange.objects.filter(free, pk=row.pk, token=row.token)
+        if unclaimed.update(status=RunRange.Status.CLAIMED, token=token, beat_at=now):
+            return Claim(row.pk, token, _part(row, alone=run.counts["ranges"] == 1))
+
+
+def _part(row: RunRange, *, alone: bool) -> Part:
+    if row.ids is None:
+        return Part(Span(row.first, row.last), alone)
+    return Part(Span(ids=tuple(row.ids)), False, frozenset(row.decided))
+
+
+def are_done(run: PipelineRun) -> bool:
+    return not RunRange.objects.filter(run=run).exclude(status=RunRange.Status.DONE).exists()
+
+
+def is_anybody_at_work(run: PipelineRun) -> bool:
+    alive = timezone.now() - SILENCE
+    claimed = RunRange.objects.filter(run=run, status=RunRange.Status.CLAIMED, beat_at__gte=alive)
+    return claimed.exists()
+
+
+def has_second_look(run: PipelineRun) -> bool:
+    return RunRange.objects.filter(run=run, ids__isnull=False).exists()
+
+
+def totals_of(run: PipelineRun) -> Totals:
+    """Those of the ranges that are done."""
+    sums = Totals()
+    done = RunRange.objects.filter(run=run, status=RunRange.Status.DONE)
+    for told in done.values_list("totals", flat=True).iterator():
+        sums.add(Totals.from_json(told))
+    return sums
