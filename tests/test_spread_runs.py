@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -262,6 +262,18 @@ def test_what_came_in_between_the_two_looks_is_minded(portfolio):
     assert run.counts["suppressed_by"] == {"do_not_contact": 1}
     assert run.counts["by_policy"] == CAP - 1
     assert broken() == []
+
+
+def test_the_second_look_is_cut_once_however_late_another_comes_by(portfolio):
+    run = begun()
+    for _ in range(5):
+        look_at(run, ranges.claim(run))
+    late = together._context(PipelineRun.objects.get())
+    assert ranges.cut_second_look(run, most=CAP) == 1
+    with transaction.atomic():
+        assert not together._cut_second_look(late)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ranges.cut_second_look(run, most=CAP)
 
 
 def test_a_run_that_approves_automatically_stays_with_one_worker(portfolio):

@@ -322,7 +322,8 @@ class EscalationPolicy(Section):
 
 class AuthorityPolicy(Section):
     max_per_run: Count = Field(
-        100, description="At most this many a run by the policy alone, the most urgent ones; the rest by a person"
+        100,
+        description="At most this many a run by the policy alone, the most urgent ones; the rest by a person",
     )
     as_of_within_days: Count = Field(
         2,

@@ -62,10 +62,10 @@ def cut_second_look(run: PipelineRun, *, most: int) -> int:
     cut all of them into ranges of their own. Returns their number. Raises IntegrityError as `cut`."""
     mine = RunRange.objects.filter(run=run)
     rows = second_look([pair for row in mine.values_list("left", flat=True).iterator() for pair in row], most)
-    first = mine.count()
     RunRange.objects.bulk_create(
+        # Their numbers are the same whoever counts: so only one cuts them.
         RunRange(run=run, number=number, ids=list(part.span.ids), decided=sorted(part.decided))
-        for number, part in enumerate(rows, start=first)
+        for number, part in enumerate(rows, start=run.counts["ranges"])
     )
     return len(rows)
 

@@ -66,9 +66,9 @@ class Group:
 
 
 class Cluster(Group):
-    def __init__(self, *, mail_port: int, log: Path) -> None:
+    def __init__(self, *, mail_port: int, log: Path, **settings: str) -> None:
         mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(mail_port), "EMAIL_TIMEOUT": "10"}
-        super().__init__(["manage.py", "qcluster"], log=log, **mail)
+        super().__init__(["manage.py", "qcluster"], log=log, **mail, **settings)
 
 
 class Web(Group):

@@ -17,8 +17,13 @@ OF_ONE, OF_TWO = Decimal(42_000), Decimal(120_000)
 def without_grace() -> Policy:
     """The published policy, in force without the pause before what goes to customers: a trial has no ten
     minutes."""
+    return in_force_with("clocks", grace_seconds=0)
+
+
+def in_force_with(section: str, **fields) -> Policy:
+    """The published policy with these fields of a section, in force."""
     document = policies.install_published().document
-    document = document | {"clocks": document["clocks"] | {"grace_seconds": 0}}
+    document = document | {section: document[section] | fields}
     policy = policies.add_policy(name="trial", document=document, created_by="a trial")
     Policy.objects.filter(active=True).update(active=False)
     Policy.objects.filter(pk=policy.pk).update(active=True)
