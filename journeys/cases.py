@@ -4,15 +4,17 @@ A batch is read by both ends of its range of ids, table by table: a join, or one
 database look at the whole of the other table for each range.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import QuerySet
+from django.db.models import FloatField, Func, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from journeys.domain import escalation, journey_state
 from journeys.domain.journey_state import StateEvaluation
@@ -24,6 +26,8 @@ from journeys.domain.signals import window as signal_window
 from journeys.domain.suppression import Suppression
 from journeys.domain.vocabulary import FindingKind, PersonReason, label
 from journeys.models import Customer, JourneyState, Signal
+
+_CENT = Decimal("0.01")
 
 
 class Span(NamedTuple):
@@ -44,15 +48,22 @@ def only(customer_id: str) -> Span:
 
 
 class Profile(NamedTuple):
+    """`exact_value` is the account value to the cent."""
+
     customer_id: str
     name: str
     email: str
     owner: str
     segment: str
-    account_value: Decimal | None
+    account_value: float | None
     currency: str
     do_not_contact: bool
     hold_until: date | None
+
+    @property
+    def exact_value(self) -> Decimal | None:
+        # Twelve digits and two places: a float holds all of them.
+        return None if self.account_value is None else Decimal(str(self.account_value)).quantize(_CENT)
 
 
 class OpenState(NamedTuple):
@@ -114,30 +125,70 @@ def ranges() -> Iterator[Span]:
 def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
     """The customers of a span, with their open state and their signals in force."""
     since, until = window(as_of, rules)
-    profiles = span.of(Customer.objects.order_by("pk")).values_list(*Profile._fields)
-    states = span.of(JourneyState.objects.filter(left_on__isnull=True))
-    in_force = span.of(Signal.objects.filter(detected_at__gte=since, detected_at__lt=until))
+    profiles = span.of(Customer.objects.order_by("pk")).values_list(
+        "customer_id",
+        "name",
+        "email",
+        "owner",
+        "segment",
+        Cast("account_value", FloatField()),
+        "currency",
+        "do_not_contact",
+        _Day("hold_until"),
+    )
+    states = span.of(JourneyState.objects.filter(left_on__isnull=True)).values_list(
+        "customer_id",
+        "id",
+        "journey_stage",
+        _Day("state_entered_at"),
+        "days_in_state",
+        "previous_stage",
+        "days_checked",
+    )
+    in_force = span.of(Signal.objects.filter(detected_at__gte=since, detected_at__lt=until)).values_list(
+        "customer_id", "signal_id", "signal_type", "signal_strength", _Day("detected_at")
+    )
     open_states = {
-        row[0]: OpenState(*row[1:]) for row in states.values_list("customer_id", *OpenState._fields)
+        customer_id: OpenState(key, stage, _date(entered), days, before, checked)
+        for customer_id, key, stage, entered, days, before, checked in states.iterator()
     }
-    customers = [Profile(*row) for row in profiles]
+    customers = [Profile(*row, hold_until and _date(hold_until)) for *row, hold_until in profiles.iterator()]
     owners = _names_of({customer.owner for customer in customers})
     cases = {}
     for customer in customers:
-        value = None if customer.account_value is None else float(customer.account_value)
         cases[customer.customer_id] = Case(
             customer,
             open_states.get(customer.customer_id),
             [],
-            value,
+            customer.account_value,
             owners.get(customer.owner, customer.owner),
         )
-    columns = ("customer_id", "signal_id", "signal_type", "signal_strength", "detected_at")
-    for customer_id, signal_id, kind, strength, detected_at in in_force.values_list(*columns).iterator():
+    for customer_id, signal_id, kind, strength, detected_at in in_force.iterator():
         # A customer can arrive between the two queries; the next run sees both.
         if case := cases.get(customer_id):
-            case.signals.append(SignalFact(signal_id, kind, strength, detected_at.date()))
+            case.signals.append(SignalFact(signal_id, kind, strength, _date(detected_at)))
     return list(cases.values())
+
+
+class _Day(Func):
+    """A date, or the day of a moment, without what Django and its driver make of them on SQLite: parsing the
+    same few days again and again takes longer than reading the rows."""
+
+    output_field = TextField()
+
+    def as_sqlite(self, compiler, connection, **context):
+        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 10)", **context)
+
+    def as_postgresql(self, compiler, connection, **context):
+        # Django's sessions are in UTC.
+        return self.as_sql(compiler, connection, template="(%(expressions)s)::date", **context)
+
+
+def _date(told: str | date) -> date:
+    return _parsed(told) if isinstance(told, str) else told
+
+
+_parsed = lru_cache(maxsize=10_000)(date.fromisoformat)
 
 
 def _names_of(user_names: set[str]) -> dict[str, str]:
@@ -197,14 +248,10 @@ def aggregate_signals(case: Case, rules: PolicyDocument) -> None:
 
 def score_risk(case: Case, rules: PolicyDocument) -> None:
     case.risk = score(signals=case.summary, state=case.state, account_value=case.value, policy=rules)
-    customer = case.customer
-    found = {
-        "stage": case.stage.journey_stage,
-        "segment": customer.segment,
-        "account_value": customer.account_value,
-    }
-    for name in escalation.unknown_values(case.stage.journey_stage, customer.segment, case.value, rules):
-        what = "is missing" if found[name] in (None, "") else f"is not known to the policy: {found[name]}"
+    stage, customer = case.stage.journey_stage, case.customer
+    for name in escalation.unknown_values(stage, customer.segment, case.value, rules):
+        found = {"stage": stage, "segment": customer.segment, "account_value": case.value}[name]
+        what = "is missing" if found in (None, "") else f"is not known to the policy: {found}"
         case.findings.append(
             NewFinding(FindingKind.UNKNOWN_VALUE, customer.customer_id, f"The {label(name)} {what}.")
         )
@@ -244,7 +291,3 @@ def assess(customer_id: str, *, as_of: date, rules: PolicyDocument) -> Case | No
             plan_intervention(case, rules)
             weigh_escalation(case, rules)
     return cases[0] if cases else None
-
-
-def assessed(cases: Iterable[Case]) -> list[Case]:
-    return [case for case in cases if case.state is not None]

@@ -25,9 +25,11 @@ LIKE_C001 = 12
 
 
 @pytest.fixture
-def portfolio(sample, settings):
+def portfolio(sample, settings, monkeypatch):
     """The sample, and twelve more like C001, whose matter is small enough for the policy alone. They differ
-    in their value, and so in how urgent they are: P12 comes first. The policy may decide four."""
+    in their value, and so in how urgent they are: P12 comes first. The policy may decide four. A turn lasts
+    as long as there are ranges."""
+    monkeypatch.setattr(together, "TURN", 600.0)
     settings.DEBUG = True
     settings.RANGE_SIZE = 5
     rows = Customer.objects.get(pk="C001"), JourneyState.objects.get(customer_id="C001", left_on=None)

@@ -5,6 +5,7 @@ imported records. A word that the outside world sends and that is not here stays
 """
 
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Stage(StrEnum):
@@ -315,11 +316,13 @@ LABELS: dict[str, str] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def label(word: str | None) -> str:
     """What people read for a word; a word nobody labelled is shown with spaces for underscores."""
     return LABELS.get(word) or (word.replace("_", " ") if word else "Not known")
 
 
+@lru_cache(maxsize=4096)
 def phrase(word: str | None) -> str:
     """The label as it stands inside a sentence: "E-mail" -> "e-mail", while "SMB" stays as it is."""
     text = label(word)

@@ -85,7 +85,8 @@ class Range:
     """One range of customers on its way through the steps. `proposals` are written when it is stored, and
     what waits for a decision already (`waiting`, by intervention) is brought up to date. `entering` are those
     who are eligible for the experiment for the first time, each with their arm. `left` are those whom the
-    second look decides, each with its priority: they are proposed then, and not now.
+    second look decides, each with its priority: they are proposed then, and not now. `assessed` are those
+    with an open state.
 
     `decided_before` is how many the policy has decided already of what shares its cap."""
 
@@ -98,6 +99,7 @@ class Range:
     waiting: dict[str, Case] = field(default_factory=dict)
     entering: list[tuple[Case, Arm]] = field(default_factory=list)
     left: dict[str, float] = field(default_factory=dict)
+    assessed: list[Case] = field(default_factory=list)
 
     @property
     def for_second_look(self) -> list[tuple[float, str]]:
@@ -111,10 +113,6 @@ class Range:
     def auto_approved(self) -> int:
         automatic = Authority.AUTO_APPROVAL_FOR_TESTING
         return sum(proposal.authority == automatic for proposal in self.proposals)
-
-    @property
-    def assessed(self) -> list[Case]:
-        return cases.assessed(self.cases)
 
 
 _WAITING = (SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
@@ -134,6 +132,7 @@ def data_loading(context: Context, part: Part, progress: Progress) -> Range:
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
     for case in batch.cases:
         cases.evaluate_state(case, context.run.as_of, context.rules)
+    batch.assessed = [case for case in batch.cases if case.state is not None]
     progress.count(len(batch.cases), len(batch.assessed))
 
 

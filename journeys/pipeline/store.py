@@ -87,7 +87,7 @@ def _assignment(case: Case, arm: Arm, context: Context) -> Assignment:
         recommended_action=case.plan.action,
         segment=case.customer.segment,
         risk_tier=case.risk.tier,
-        account_value=case.customer.account_value,
+        account_value=case.customer.exact_value,
     )
 
 

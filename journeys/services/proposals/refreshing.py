@@ -87,8 +87,8 @@ def whats_moved(request: ApprovalRequest, case: Case, channel: str, target: str)
         )
     if request.risk_tier != case.risk.tier:
         moved.append(f"The risk was {request.risk_tier}, is {case.risk.tier}.")
-    if request.value_at_stake != case.customer.account_value:
-        before, now = (_amount(value) for value in (request.value_at_stake, case.customer.account_value))
+    if request.value_at_stake != case.customer.exact_value:
+        before, now = (_amount(value) for value in (request.value_at_stake, case.customer.exact_value))
         moved.append(f"The account value was {before}, is {now}.")
     before, now = {tuple(row) for row in asked["evidence"]}, {tuple(row) for row in evidence_of(case)}
     for verb, rows in (("came in", now - before), ("is no longer in force", before - now)):

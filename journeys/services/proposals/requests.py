@@ -81,7 +81,7 @@ def build_request(
         payload=build_payload(intervention, case, text, policy),
         evidence=_facts(case, reason),
         facets=Facets(
-            value_at_stake=case.customer.account_value,
+            value_at_stake=case.customer.exact_value,
             currency=case.customer.currency,
             segment=case.customer.segment,
             action=intervention.recommended_action,
