@@ -197,6 +197,20 @@ def test_an_order_that_needs_a_filter_says_so(caller):
     assert days == sorted(days)
 
 
+def test_what_a_request_is_about_is_asked_with_its_kind(caller):
+    row = ApprovalRequest.objects.get(concerning="C004")
+    problem(caller.get(f"approval-requests?subject_key={row.subject_key}"), 400, "bad-query")
+    found = walk(caller, f"approval-requests?kind={row.kind}&subject_key={row.subject_key}")
+    assert [request["id"] for request in found] == [row.pk]
+
+
+def test_what_nobody_can_decide_is_asked_for_among_what_waits(caller):
+    ApprovalRequest.objects.update(unroutable=True)
+    rows = walk(caller, "approval-requests?unroutable=true")
+    assert {row["status"] for row in rows} == {"pending"}
+    problem(caller.get("approval-requests?unroutable=false"), 400, "bad-query")
+
+
 def test_a_cursor_goes_with_its_own_order_only(caller):
     page = json.loads(caller.get("customers?limit=1").content)
     cursor = page["next"].partition("cursor=")[2].partition("&")[0]

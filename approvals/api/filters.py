@@ -5,7 +5,7 @@ from django import forms
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema_field
 
-from approvals.api.problems import Problem
+from approvals.api.problems import BadQuery, Problem
 
 
 class Filters(DjangoFilterBackend):
@@ -20,6 +20,9 @@ class Filters(DjangoFilterBackend):
                 for detail in details
             ]
             raise Problem("bad-query", f"{errors[0]['parameter']}: {errors[0]['detail']}", errors=errors)
+        for name, other in getattr(filterset, "goes_with", {}).items():
+            if name in request.query_params and other not in request.query_params:
+                raise BadQuery(name, f"this goes only with the filter {other}")
         return filterset.qs
 
 

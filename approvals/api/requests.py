@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from approvals import queue, rules, services
 from approvals.api.auth import Need, who
-from approvals.api.filters import Is, OneOf, YesNo
+from approvals.api.filters import Is, OneOf
 from approvals.api.paging import Order
 from approvals.api.problems import Problem
 from approvals.api.serializers import Shown, Taken, Text, Word
@@ -132,16 +132,26 @@ class Revoked(Seen):
 
 
 class RequestFilters(django_filters.FilterSet):
+    # The index over both begins with the kind.
+    goes_with = {"subject_key": "kind"}
+
     status = OneOf(choices=ApprovalRequest._meta.get_field("status").choices)
     concerning = Is(help_text="Whom it is about: a customer's id.")
     kind = Is()
     subject_key = Is(help_text="What it is about, such as an intervention's id. Goes with `kind`.")
-    unroutable = YesNo(help_text="Whether nobody can decide it.")
+    unroutable = OneOf(
+        choices=[("true", "true")],
+        method="only_unroutable",
+        help_text="Only what waits and nobody can decide.",
+    )
     decidable = OneOf(
         choices=[("true", "true")],
         method="only_decidable",
         help_text="Only what the caller could decide.",
     )
+
+    def only_unroutable(self, rows, name, value):
+        return rows.filter(status=rules.Status.PENDING, unroutable=True)
 
     def only_decidable(self, rows, name, value):
         return rows.filter(queue.decidable(self.request.user, timezone.now()))

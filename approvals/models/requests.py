@@ -121,6 +121,9 @@ class ApprovalRequest(models.Model):
         indexes = [
             models.Index(fields=["status", "-priority_score", "requested_at", "-id"], name="approvals_queue"),
             models.Index(fields=["-priority_score", "requested_at", "-id"], name="approvals_by_priority"),
+            models.Index(
+                fields=["kind", "-priority_score", "requested_at", "-id"], name="approvals_kind_priority"
+            ),
             models.Index(fields=["status", "expires_at"], name="approvals_expiry"),
             models.Index(fields=["status", "remind_at"], name="approvals_reminder"),
             models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
