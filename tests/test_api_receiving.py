@@ -345,16 +345,6 @@ def test_a_batch_of_which_only_some_went_in_is_replayed_too(crm, sample):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_batch_posted_by_many_at_once_is_stored_once(crm, sample):
-    body = {"items": [signal(number) for number in range(50)]}
-    before = Signal.objects.count()
-    answers = together(*[lambda: crm.post("signals/batch", body)] * 16)
-    assert [answer.status_code for answer in answers] == [200] * 16
-    accepted = sum(answer.json()["accepted"] for answer in answers)
-    assert (accepted, Signal.objects.count() - before) == (50, 50)
-
-
-@pytest.mark.django_db(transaction=True)
 def test_one_key_posted_by_many_at_once_is_done_once(crm, sample):
     body = signal()
     del body["signal_id"]
