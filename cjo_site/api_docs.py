@@ -10,7 +10,6 @@ class SchemaView(SpectacularJSONAPIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = ()
 
 
 class SchemaPage(SpectacularSwaggerSplitView):
@@ -18,6 +17,5 @@ class SchemaPage(SpectacularSwaggerSplitView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = ()
     url_name = "schema"
     template_name = "cjo/api_docs.html"

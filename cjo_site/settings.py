@@ -137,6 +137,8 @@ CACHES = {
     "default": {
         "BACKEND": "cjo_site.cache.FileCache",
         "LOCATION": VAR_DIR / "cache",
+        # Beyond it a third is thrown away at random, counts of requests too.
+        "OPTIONS": {"MAX_ENTRIES": 2000},
     }
 }
 
@@ -164,6 +166,7 @@ AXES_VERBOSE = False
 # --- the API
 
 API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 6000, least=1, most=1_000_000)
+API_UNKNOWN_REQUESTS_PER_MINUTE = env.number("API_UNKNOWN_REQUESTS_PER_MINUTE", 300, least=1, most=1_000_000)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "approvals.api.auth.TokenAuthentication",

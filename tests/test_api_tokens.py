@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from approvals.models import ApiToken, AuditDetail, AuditEvent
@@ -303,6 +304,40 @@ def test_what_is_refused_counts_too(people, settings):
     settings.API_REQUESTS_PER_MINUTE = 1
     caller = Caller(token_of(people["operator"], "signals:read")[1])
     assert [caller.get("customers").status_code for _ in range(2)] == [403, 429]
+
+
+@pytest.mark.usefixtures("within_a_minute")
+def test_whoever_does_not_say_who_they_are_is_counted_by_their_address(made, settings):
+    settings.API_UNKNOWN_REQUESTS_PER_MINUTE = 3
+    there = {"REMOTE_ADDR": "192.0.2.7"}
+    client = Client(**there)
+    wrong = {"headers": {"Authorization": f"Bearer {made[1]}x"}}
+    paths = (("customers", {}), ("customers", wrong), ("schema", {}), ("docs", {}), ("customers", wrong))
+    answers = [client.get(f"/api/v1/{path}", **more) for path, more in paths]
+    assert [answer.status_code for answer in answers] == [401, 401, 200, 429, 429]
+    assert [answer["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0", "0"]
+    assert answers[0]["RateLimit-Policy"] == "3;w=60"
+    for answer in answers[3:]:
+        problem(answer, 429, "throttled")
+        assert 0 < int(answer["Retry-After"]) <= 60
+    # From the same address a token that is valid has its own.
+    assert client.get("/api/v1/customers", headers={"Authorization": f"Bearer {made[1]}"}).status_code == 200
+    assert Client(REMOTE_ADDR="192.0.2.8").get("/api/v1/customers").status_code == 401
+
+
+@pytest.mark.usefixtures("within_a_minute")
+def test_no_header_makes_an_address_another(settings):
+    settings.API_UNKNOWN_REQUESTS_PER_MINUTE = 1
+    client = Client(REMOTE_ADDR="192.0.2.9")
+    answers = [client.get("/api/v1/docs", headers={"X-Forwarded-For": f"198.51.100.{n}"}) for n in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_addresses_without_number_do_not_fill_the_cache(settings):
+    there = len(list(settings.CACHES["default"]["LOCATION"].glob("*")))
+    for number in range(600):
+        Client(REMOTE_ADDR=f"2001:db8::{number:x}").get("/api/v1/customers")
+    assert 0 < len(list(settings.CACHES["default"]["LOCATION"].glob("*"))) - there <= 256
 
 
 # ---- on the pages

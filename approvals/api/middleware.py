@@ -32,6 +32,8 @@ class ApiMiddleware:
                 # It was logged where it was made.
                 answer._has_been_logged = True
                 response = answer
+            for name, value in getattr(request, "rate_limit", {}).items():
+                response[name] = value
             log.info(
                 "%s %s %s in %.0f ms%s",
                 request.method,

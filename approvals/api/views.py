@@ -39,8 +39,9 @@ class ApiView(GenericViewSet):
     def initial(self, request, *args, **kwargs):
         self.format_kwarg = None
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        self.perform_authentication(request)
-        if request.user.is_authenticated:  # whoever is nobody gets nothing, and is told so first
+        try:
+            self.perform_authentication(request)
+        finally:  # whoever shows a token that is none counts too, by their address
             self.check_throttles(request)
         self.check_permissions(request)
         if any(_NOT_IN_A_PATH.search(str(value)) for value in kwargs.values()):
@@ -58,8 +59,6 @@ class ApiView(GenericViewSet):
 
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in getattr(request, "rate_limit", {}).items():
-            response[name] = value
         patch_vary_headers(response, ("Accept", "Authorization", "Cookie"))
         if response.status_code >= 400:
             return response
