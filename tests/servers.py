@@ -138,6 +138,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.requests.append((self.path, dict(self.headers), body))
                 outer.came_at.append(time.monotonic())
+                outer.pause("TAKEN")
                 if outer.answer == HANG:
                     outer._let_go.wait(_PATIENCE)
                 if outer.answer == DRIP:
@@ -152,6 +153,7 @@ class Receiver:
                 self.end_headers()
                 with contextlib.suppress(OSError):
                     self.wfile.write(outer.says)
+                outer.pause("ANSWERED")
 
             def do_GET(self):
                 outer.requests.append((self.path, dict(self.headers), b""))
@@ -171,6 +173,9 @@ class Receiver:
                     yield f"{scheme}://127.0.0.1:{server.server_port}/hooks/journeys?source=cjo"
                 finally:
                     self._let_go.set()
+
+    def pause(self, step: str) -> None:
+        """Called when a request was TAKEN, and when it was ANSWERED: for those that can be held there."""
 
     def _drip(self, out) -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,5 @@
-"""A real worker cluster on the test's own database, and how it dies; a mail server that can be held."""
+"""A real worker cluster on the test's own database, and how it dies; a mail server and a receiver of webhooks
+that can be held."""
 
 import contextlib
 import os
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from django.db import connection
 
-from tests.servers import BadMailServer
+from tests.servers import BadMailServer, Receiver
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIGNS_OF_LIFE = 60
@@ -132,3 +133,33 @@ class HeldMailServer(BadMailServer):
         super()._answer(command, out)
         if command == self._step.removeprefix("after "):
             self.reached.set()
+
+
+class HeldReceiver(Receiver):
+    """Takes everything. `hold(STEP)` makes it fall silent once it has TAKEN a request, before its answer;
+    `reached` is set when it comes there, or has ANSWERED one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self._step = ""
+        self._go_on = threading.Event()
+
+    def hold(self, step: str) -> None:
+        self.reached.clear()
+        self._go_on.clear()
+        self._step = step
+
+    def let_go(self) -> None:
+        self._step = ""
+        self._go_on.set()
+
+    def receipts(self) -> Counter:
+        """How often each message was taken, by its id."""
+        return Counter(headers["webhook-id"] for _, headers, _ in list(self.requests))
+
+    def pause(self, step: str) -> None:
+        if step == self._step:
+            self.reached.set()
+            if step == "TAKEN":
+                self._go_on.wait(30)
