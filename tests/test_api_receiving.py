@@ -1,5 +1,6 @@
 """Sending customers, stages, signals and outcomes: one by one, and up to 1,000 at once."""
 
+import re
 from datetime import timedelta
 from io import StringIO
 
@@ -7,14 +8,16 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from approvals.models import IdempotencyKey
+from approvals.models import AuditEvent, IdempotencyKey
 from approvals.services.idempotency import forget_old
 from journeys.domain.vocabulary import FindingKind
-from journeys.models import Customer, Finding, JourneyState, Mark, Outcome, Signal
+from journeys.models import Customer, Finding, Intervention, JourneyState, Mark, Outcome, Signal
 from journeys.services import receiving
 from tests.acting import together
 from tests.api import Caller, problem, token_of
@@ -342,6 +345,25 @@ def test_a_batch_of_which_only_some_went_in_is_replayed_too(crm, sample):
     again = crm.post("signals/batch", body, **{"Idempotency-Key": "k-1"})
     assert (first.status_code, again.status_code) == (207, 207)
     assert first.json() == again.json()
+
+
+def test_outcomes_are_put_on_record_once_and_last(crm, lived_in):
+    """From there on nobody else can append, so no row is taken after it that another may hold who waits."""
+    done = Intervention.objects.filter(status="imported").values_list("pk", flat=True)[0]
+    items = [
+        {"outcome_id": key, "intervention_id": done, "outcome": outcome, "measured_at": "2026-11-20"}
+        for key, outcome in (("O-1", "resolved"), ("O-2", "resolved"), ("O-1", "no_response"))
+    ]
+    before = AuditEvent.objects.count()
+    with CaptureQueriesContext(connection) as made:
+        assert results_of(crm.post("outcomes/batch", {"items": items})) == ["accepted"] * 3
+    writes = [query["sql"] for query in made if re.match(r"(\d+ times: )?(INSERT|UPDATE)", query["sql"])]
+    takes_head = next(place for place, sql in enumerate(writes) if "audithead" in sql)
+    assert [sql for sql in writes[takes_head:] if "journeys_" in sql] == []
+    told = AuditEvent.objects.filter(word="outcome.recorded").order_by("sequence")
+    assert AuditEvent.objects.count() - before == 2
+    assert {event.after for event in told[told.count() - 2 :]} == {"resolved", "no response"}
+    assert Outcome.objects.get(pk="O-1").earlier[0]["outcome"] == "resolved"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -161,9 +161,13 @@ def save_outcome(
 
 def _take_one(kind: type[Record], fields: dict, *, replace: bool = True) -> Taken:
     raw = {name: value for name, value in fields.items() if value is not UNSET}
-    taken = take([parse(kind, raw, today=today())], replace=replace, at_once=True)[0]
-    if isinstance(taken, InvalidRecord):
-        raise taken
+    received = parse(kind, raw, today=today())
+    with transaction.atomic():
+        [taken] = take([received], replace=replace, at_once=True)
+        if isinstance(taken, InvalidRecord):
+            raise taken
+        if isinstance(received, OutcomeRecord) and taken != Taken.UNCHANGED:
+            outcomes.note_received([received.outcome_id])
     return taken
 
 
@@ -178,7 +182,7 @@ def take(
 
     With `replace` false, a signal that is there with another content is a Conflict; else it is corrected.
     `at_once`: the customers about whom something is new are marked, and a worker looks at them within a
-    second; without it the next run does. New outcomes are then put on record.
+    second; without it the next run does. What outcomes are new, the caller puts on record, last.
     """
     if not records:
         return []
@@ -196,8 +200,6 @@ def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Take
         new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
         if at_once and isinstance(records[0], _EVALUATED):
             marks.mark(record.customer_id for record in new)
-        elif at_once and isinstance(records[0], OutcomeRecord):
-            outcomes.note_received([record.outcome_id for record in new])
         if isinstance(records[0], CustomerRecord):
             both = zip(records, answers, strict=True)
             _take_up([record.customer_id for record, answer in both if answer == Taken.NEW], at_once)

@@ -85,7 +85,8 @@ def record_outcome(
 
 
 def note_received(outcome_ids: Sequence[str]) -> None:
-    """Put on record what another system has measured, or corrected, in the transaction that writes it."""
+    """Put on record what another system has measured, or corrected, in the transaction that writes it: each
+    outcome once, as it stands at its end."""
     rows = Outcome.objects.select_related("intervention").in_bulk(outcome_ids)
     requests = ApprovalRequest.objects.filter(
         kind="intervention", subject_key__in={row.intervention_id for row in rows.values()}

@@ -20,7 +20,7 @@ from journeys.days import today
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer
 from journeys.records import CustomerRecord, InvalidRecord, OutcomeRecord, Record, SignalRecord, StateRecord
-from journeys.services import findings, intake
+from journeys.services import findings, intake, outcomes
 from journeys.services.intake import Conflict, Taken, UnknownReference
 
 MOST = 1_000
@@ -84,6 +84,11 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
         _hold(kind, items, receipts, parsed)
         if kind is CustomerRecord and any(receipt.is_new for receipt in receipts):
             findings.mend_joined_signals()
+        if kind is OutcomeRecord:
+            # Last and once, however many waves: from here to the commit nobody else can append to the audit.
+            outcomes.note_received(
+                [record.outcome_id for place, record in parsed if receipts[place].result == Result.ACCEPTED]
+            )
     return receipts
 
 
