@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from approvals.models import AuditEvent, IdempotencyKey
 from approvals.services.idempotency import forget_old
+from journeys import records
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer, Finding, Intervention, JourneyState, Mark, Outcome, Signal
 from journeys.services import receiving
@@ -91,6 +92,7 @@ def test_a_wrong_field_is_named_and_nothing_is_kept(crm, sample, field, value):
     told = problem(crm.post("signals/batch", {"items": [signal(**{field: value})]}), 422, "validation-failed")
     assert told["errors"][0]["pointer"] == f"/items/0/{field}"
     assert told["results"][0]["result"] == "rejected"
+    assert told["results"][0]["ids"] == {"signal_id": "S-1"}
     assert Signal.objects.count() == there
 
 
@@ -112,6 +114,23 @@ def test_items_that_are_no_objects_are_rejected_one_by_one(crm, sample):
     answer = crm.post("signals/batch", {"items": [None, 1, "x", [], signal()]})
     assert answer.status_code == 207
     assert results_of(answer) == ["rejected"] * 4 + ["accepted"]
+
+
+@pytest.mark.parametrize("name", ["a/b~c", "\ud800"])
+def test_a_field_that_there_is_not_is_pointed_at_whatever_its_name(crm, name):
+    pointer = "/" + records.shown(name).replace("~", "~0").replace("/", "~1")
+    told = problem(crm.post("signals", signal(**{name: 1})), 422, "validation-failed")
+    assert told["errors"][0]["pointer"] == pointer
+    told = problem(crm.post("signals/batch", {"items": [signal(**{name: 1})]}), 422, "validation-failed")
+    assert told["errors"][0]["pointer"] == f"/items/0{pointer}"
+
+
+def test_what_was_refused_is_named_by_the_ids_that_it_came_with(crm):
+    ids = ["S-1", "x" * 200, "a\u0000b", "\ud800", 7, True, None, ["S-1"], {}]
+    answer = crm.post("signals/batch", {"items": [signal(signal_id=key, wrong=1) for key in ids]})
+    told = problem(answer, 422, "validation-failed")
+    named = [row["ids"].get("signal_id") for row in told["results"]]
+    assert named == ["S-1", "x" * 59 + "…", "a\\x00b", "\\ud800", *[None] * 5]
 
 
 # -- one

@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from approvals.api.auth import Need
-from approvals.api.problems import Kind, Problem, register
+from approvals.api.problems import Kind, Problem, escaped, register
 from journeys import records
 from journeys.records import CustomerRecord, OutcomeRecord, Record, SignalRecord, StateRecord
 from journeys.services.receiving import MADE, MOST, WENT_IN, Receipt, Result, TooManyItems, receive
@@ -83,7 +83,9 @@ def receives(kind: type[Record], example: dict) -> Callable[[type], type]:
 def _items(data: dict) -> list:
     items = data.get("items")
     wrong = [
-        {"pointer": f"/{name}", "detail": "There is no such field here."} for name in data if name != "items"
+        {"pointer": f"/{escaped(name)}", "detail": "There is no such field here."}
+        for name in data
+        if name != "items"
     ]
     if not isinstance(items, list) or not items:
         wrong.append({"pointer": "/items", "detail": f"This must be a list of 1 to {MOST:,} objects."})
@@ -109,7 +111,10 @@ def _refused(receipt: Receipt) -> Problem:
 
 
 def _error(pointer: str, receipt: Receipt) -> dict:
-    return {"pointer": f"{pointer}/{receipt.field}".rstrip("/"), "detail": receipt.detail}
+    return {
+        "pointer": f"{pointer}/{escaped(receipt.field)}" if receipt.field else pointer,
+        "detail": receipt.detail,
+    }
 
 
 def _told(place: int, receipt: Receipt) -> dict:

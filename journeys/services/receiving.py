@@ -73,6 +73,7 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
             record = records.parse(kind, _with_id(kind, item), today=today())
         except InvalidRecord as error:
             receipts[place].refuse(error)
+            receipts[place].ids = _ids_given(kind, item)
             continue
         receipts[place].ids = {name: str(getattr(record, name)) for name in kind.KEY}
         parsed.append((place, record))
@@ -90,6 +91,14 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
                 [record.outcome_id for place, record in parsed if receipts[place].result == Result.ACCEPTED]
             )
     return receipts
+
+
+def _ids_given(kind: type[Record], item: object) -> dict[str, str]:
+    """By which the sender knows what was refused."""
+    if not isinstance(item, dict):
+        return {}
+    given = {name: item.get(name) for name in kind.KEY}
+    return {name: records.shown(value) for name, value in given.items() if value and isinstance(value, str)}
 
 
 def _with_id(kind: type[Record], item: object) -> object:
