@@ -175,7 +175,9 @@ def test_whoever_does_not_say_what_they_saw_is_asked_to(waits, as_, act):
     before = on_record()[:2]
     caller = as_("manager")
     for headers in ({}, {"If-Match": "*"}, {"If-Match": "nonsense"}):
-        problem(caller.post(at(waits, act), ACTS[act], **headers), 428, "precondition-needed")
+        told = problem(caller.post(at(waits, act), ACTS[act], **headers), 428, "precondition-needed")
+        assert told["last_event"]["by"] == "the pipeline"
+        assert told["last_event"]["at"]
     assert on_record()[:2] == before
 
 

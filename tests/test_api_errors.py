@@ -11,6 +11,7 @@ from approvals import rules
 from approvals.api import problems
 from cjo_site.middleware import WithRequestId
 from journeys.api.customers import Customers
+from journeys.models import PipelineRun
 from tests.api import Caller, problem, token_of
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +49,36 @@ def test_a_method_that_is_not_there_says_which_are(caller):
     answer = caller.post("customers/C001", {})
     problem(answer, 405, "method-not-allowed")
     assert set(answer["Allow"].split(", ")) == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PATCH", "PUT", "DELETE", "FOO"])
+@pytest.mark.parametrize("path", ["customers", "customers/C001", "customers/batch"])
+def test_any_other_method_is_refused_and_no_fault(caller, method, path):
+    answer = caller.client.generic(method, f"/api/v1/{path}", headers=caller.headers)
+    problem(answer, 405, "method-not-allowed")
+
+
+def test_a_body_in_chunks_is_refused_and_not_taken_for_none(people):
+    caller = Caller(token_of(people["operator"], "runs:write")[1])
+    headers = caller.headers | {"Transfer-Encoding": "chunked"}
+    problem(caller.client.generic("POST", "/api/v1/runs", headers=headers), 411, "length-required")
+    assert not PipelineRun.objects.exists()
+
+
+def test_a_number_without_end_is_refused_in_our_own_words(people):
+    caller = Caller(token_of(people["operator"], "runs:write")[1])
+    for digits in (301, 4_301, 100_000):
+        answer = caller.post("runs", raw=b'{"as_of": ' + b"9" * digits + b"}")
+        assert "too large for a number" in problem(answer, 400, "malformed")["detail"]
+
+
+@pytest.mark.parametrize("size", [4_900_000, 5_000_001, 19_000_000])
+def test_whoever_is_refused_while_they_send_sees_why(caller, size):
+    """The server breaks the connection where much is left that nobody has read."""
+    for who, path, status in ((Caller(), "customers", 401), (caller, "customers", 403), (caller, "x", 404)):
+        answer = who.post(path, raw=b" " * size)
+        assert answer.status_code == status
+        assert answer.wsgi_request.read() == b""
 
 
 def test_only_json_goes_out(caller):

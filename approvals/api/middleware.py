@@ -2,11 +2,16 @@
 
 import logging
 import time
+from contextlib import suppress
+
+from django.http.request import RawPostDataException
 
 from approvals import audit
 from approvals.api import problems
 
 log = logging.getLogger(__name__)
+# Bytes of a body that are read although nobody wants them.
+MOST_UNWANTED = 20_000_000
 
 
 class ApiMiddleware:
@@ -32,6 +37,8 @@ class ApiMiddleware:
                 # It was logged where it was made.
                 answer._has_been_logged = True
                 response = answer
+            if response.status_code >= 400:
+                _read_on(request)
             for name, value in getattr(request, "rate_limit", {}).items():
                 response[name] = value
             log.info(
@@ -45,3 +52,13 @@ class ApiMiddleware:
         finally:
             audit.through_token.reset(token)
         return response
+
+
+def _read_on(request) -> None:
+    """Read what is left of the body. Whoever is refused before its end would else find the connection broken
+    while they still send, and never see the answer."""
+    left = MOST_UNWANTED
+    # Whoever breaks off, or whose body was read as a whole, sends no more.
+    with suppress(OSError, RawPostDataException):
+        while left > 0 and (part := request.read(65_536)):
+            left -= len(part)

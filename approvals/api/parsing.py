@@ -10,6 +10,7 @@ from approvals.api.problems import Problem
 
 MOST_BYTES = 5_000_000
 MOST_LEVELS = 20
+_MOST_DIGITS = 300
 
 
 class JSONParser(BaseParser):
@@ -30,13 +31,14 @@ class JSONParser(BaseParser):
                 body.decode("utf-8"),
                 parse_constant=_no_constant,
                 parse_float=_finite,
+                parse_int=_whole,
                 object_pairs_hook=_once_each,
             )
         except UnicodeDecodeError:
             raise ParseError("The body is not UTF-8.") from None
         except RecursionError:
             raise _too_deep() from None
-        except ValueError as error:  # JSONDecodeError is one, and a number of 5,000 digits
+        except ValueError as error:  # JSONDecodeError is one
             raise ParseError(f"The body is not JSON: {error}") from None
         if not isinstance(document, dict):
             raise ParseError("The body must be a JSON object.")
@@ -61,6 +63,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is too large for a number")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text[:20]} is too large for a number")
+    return int(text)
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict:

@@ -166,15 +166,15 @@ def act(name: str, takes: type[Taken], *errors: int):
         def handler(self, request, *args, **kwargs):
             body = takes(data=request.data, context={"request": request})
             body.is_valid(raise_exception=True)
-            data = dict(body.validated_data)
-            arguments = who(request) | {
-                "request_id": int(kwargs["pk"]),
-                "fingerprint": seen(request, data.pop("fingerprint", None)),
-            }
+            data, request_id = dict(body.validated_data), int(kwargs["pk"])
             try:
-                perform(self, data, arguments)
+                fingerprint = seen(request, data.pop("fingerprint", None))
+                perform(self, data, who(request) | {"request_id": request_id, "fingerprint": fingerprint})
             except Refusal as refusal:
-                refusal.facts.update(last_event(arguments["request_id"]))
+                refusal.facts.update(last_event(request_id))
+                raise
+            except Problem as problem:
+                problem.members.update(last_event(request_id))
                 raise
             return Response(self.get_serializer(self.get_object()).data)
 

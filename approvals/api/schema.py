@@ -29,7 +29,12 @@ ERRORS_OF_ALL = {
     503: "unavailable",
 }
 ERRORS_OF_ONE = {404: "not-found"}
-ERRORS_OF_POST = {413: "too-large", 415: "unsupported-media-type", 422: "validation-failed"}
+ERRORS_OF_POST = {
+    411: "length-required",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "validation-failed",
+}
 
 
 class Schema(AutoSchema):

@@ -16,7 +16,7 @@ from approvals.api.auth import Need
 from approvals.api.filters import Filters
 from approvals.api.idempotency import once
 from approvals.api.paging import KeysetPagination, Order
-from approvals.api.problems import BadQuery
+from approvals.api.problems import BadQuery, Problem
 from approvals.api.schema import Schema
 from approvals.api.serializers import fields_wanted
 
@@ -34,7 +34,8 @@ class ApiView(GenericViewSet):
 
     @property
     def need(self) -> Need | None:
-        return self.needs[self.action] if self.action else None
+        # For OPTIONS the framework names an action of its own.
+        return self.needs[self.action] if self.action and self.action != "metadata" else None
 
     def initial(self, request, *args, **kwargs):
         self.format_kwarg = None
@@ -48,6 +49,11 @@ class ApiView(GenericViewSet):
             raise NotFound(f"There is no such {self.noun}.")
         _check_query(request, self.parameters())
         if request.method == "POST" and self.action:
+            if request.META.get("HTTP_TRANSFER_ENCODING"):
+                raise Problem(
+                    "length-required",
+                    "Say by Content-Length how long the body is: chunks are not read.",
+                )
             self.post = once(request, self.post)
 
     def parameters(self) -> set[str]:
