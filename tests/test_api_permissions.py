@@ -219,7 +219,9 @@ def answer(caller: Caller, method: str, path: str, key: str, people, user):
     if name in SENT:
         return caller.post(address, {"items": [SENT[name]]} if act else SENT[name])
     if name == "runs":
-        PipelineRun.objects.update(status=PipelineRun.Status.QUEUED)
+        # One that waits can be cancelled, and keeps another one from being begun.
+        status = PipelineRun.Status.QUEUED if act else PipelineRun.Status.SUCCEEDED
+        PipelineRun.objects.update(status=status)
         return caller.post(address, {})
     prepare, body = ACTS[act.rpartition("/")[2]]
     prepare(people, user)
