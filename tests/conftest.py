@@ -19,6 +19,8 @@ from tests.acting import PASSWORD, approve, waiting
 from tests.runs import run_pipeline
 
 SERVER_MARKS = ("postgres", "browser")
+# On a test that ends with a flush: what lets the database be used outside of tests.
+FLUSHED = pytest.StashKey()
 NO_SKIPS = os.environ.get("CJO_NO_SKIPS") == "1"
 
 
@@ -54,10 +56,9 @@ def _reason(report):
 
 
 @pytest.fixture(autouse=True)
-def _database_that_can_be_flushed(request):
+def _database_that_can_be_flushed(request, django_db_blocker):
     """Tests that commit end with a flush, which the append-only triggers refuse: they are taken away just
-    before it. The flush also takes what the migrations put in, so a test that commits puts it back first.
-    """
+    before it."""
     mark = request.node.get_closest_marker("django_db")
     commits = bool(mark and mark.kwargs.get("transaction")) or bool(
         {"transactional_db", "live_server"} & set(request.fixturenames)
@@ -66,10 +67,22 @@ def _database_that_can_be_flushed(request):
         yield
         return
     request.getfixturevalue("transactional_db")
-    append_only.install(connection)
-    install_published()
+    request.node.stash[FLUSHED] = django_db_blocker
     yield
     append_only.remove(connection)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """What the migrations put in, and the flush took, is put back once it is done: which test comes next must
+    not matter."""
+    try:
+        return (yield)
+    finally:
+        if FLUSHED in item.stash and nextitem is not None:
+            with item.stash[FLUSHED].unblock():
+                append_only.install(connection)
+                install_published()
 
 
 @pytest.fixture
