@@ -79,7 +79,7 @@ def _membership_changed(
 ) -> None:
     if action not in _VERBS or (action != "pre_clear" and not pk_set):
         return
-    names = ", ".join(sorted(str(row) for row in model.objects.filter(pk__in=pk_set or ())))
+    names = ", ".join(sorted(str(row) for row in model.objects.filter(pk__in=pk_set or ()).select_related()))
     record([_event("account.changed", instance, f"{what} {_VERBS[action]}", names)])
 
 
