@@ -7,24 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from random import Random
 from statistics import median
 
 from django.core.management import call_command
 from django.db import connection, transaction
-from django_q.models import Schedule
+from django_q.models import Schedule, Success
+from django_q.tasks import async_task
 
 from approvals.rules import Actor
 from journeys import pipeline
-from journeys.bench import floor, invented
+from journeys.bench import deciding, floor, invented
 from journeys.bench.invented import Size
 from journeys.bench.patterns import people
-from journeys.models import Customer
+from journeys.bench.processes import Watched, cluster, cpu_seconds, peak_mib, wait_until
+from journeys.models import Customer, PipelineRun
 from journeys.services import marks
 from journeys.services.policies import in_force
 
 ACTOR = Actor(key="command:bench", name="bench", door="command")
+# Seconds that a cluster may take until it works, and a run until it has ended.
+_TO_START, _TO_RUN = 60, 6 * 3600
 
 
 def generate(*, customers: int, signals_per_customer: float, seed: int, day: str) -> dict:
@@ -46,21 +49,50 @@ def generate(*, customers: int, signals_per_customer: float, seed: int, day: str
     }
 
 
-def run(*, as_of: str) -> dict:
-    """A run over the portfolio, in this process."""
-    planned = pipeline.plan_run(policy=in_force(), actor=ACTOR, as_of=date.fromisoformat(as_of))
+def run(*, as_of: str, **options) -> dict:
+    """A run over the portfolio, in this process. `options` are those of plan_run."""
+    planned = _planned(as_of, **options)
+    server = _server_process()
     with _transactions() as spent:
-        cpu, started = time.process_time(), time.perf_counter()
+        before, cpu, started = cpu_seconds(server), time.process_time(), time.perf_counter()
         pipeline.run(planned)
-        wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+        wall, cpu, after = time.perf_counter() - started, time.process_time() - cpu, cpu_seconds(server)
     return {
         "seconds": wall,
         "cpu_seconds": cpu,
+        "server_cpu_seconds": None if before is None or after is None else after - before,
         "peak_mib": peak_mib(),
         "longest_transaction_ms": 1000 * max(spent),
         "median_transaction_ms": 1000 * median(spent),
         "counts": planned.counts,
         "steps": {step["name"]: step["seconds"] for step in planned.steps},
+    }
+
+
+def run_by_workers(*, as_of: str, workers: int) -> dict:
+    """A run over the portfolio by the workers of one cluster, from when it is queued to when it has ended."""
+    with cluster(workers) as group:
+        async_task("time.time")
+        wait_until(Success.objects.exists, alive=group, seconds=_TO_START)
+        watched = Watched(group.pid)
+        watched.look()
+        before = dict(watched.cpu_seconds)
+        planned, started = _planned(as_of), time.perf_counter()
+        pipeline.queue(planned)
+        mine = PipelineRun.objects.filter(pk=planned.pk).exclude(status__in=["queued", "running"])
+
+        wait_until(mine.exists, alive=group, seconds=_TO_RUN, meanwhile=watched.look)
+        wall = time.perf_counter() - started
+        watched.look()
+    planned.refresh_from_db()
+    if planned.status != PipelineRun.Status.SUCCEEDED:
+        raise RuntimeError(f"The run {planned.status}: {planned.error}")
+    return {
+        "seconds": wall,
+        "cpu_seconds": [round(cpu - before.get(key, 0.0), 2) for key, cpu in watched.cpu_seconds.items()],
+        "peaks_mib": list(watched.peak_mib.values()),
+        "peak_mib": max(watched.peak_mib.values(), default=None),
+        "counts": planned.counts,
     }
 
 
@@ -84,8 +116,10 @@ def change(*, share: float, day: str, seed: int) -> dict:
 PARTS: dict[str, Callable[..., dict]] = {
     "generate": generate,
     "run": run,
+    "run_by_workers": run_by_workers,
     "floor": measure_floor,
     "change": change,
+    "decide": deciding.during_a_run,
 }
 
 
@@ -93,14 +127,21 @@ def do(part: str, **arguments) -> dict:
     return PARTS[part](**arguments)
 
 
-def peak_mib(process: str = "self") -> float | None:
-    """The most that a process has had in memory; None where the system does not tell."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return None
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) / 1024 if lines else None
+def _planned(as_of: str, **options) -> PipelineRun:
+    return pipeline.plan_run(policy=in_force(), actor=ACTOR, as_of=date.fromisoformat(as_of), **options)
+
+
+def _server_process() -> int:
+    """The id of the process that works for this one on a PostgreSQL server, where it is on this machine; else
+    one that there is not."""
+    if connection.vendor != "postgresql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_backend_pid() WHERE inet_client_addr() IS NOT DISTINCT FROM inet_server_addr()"
+        )
+        found = cursor.fetchone()
+    return found[0] if found else 0
 
 
 @contextmanager

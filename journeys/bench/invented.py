@@ -45,6 +45,7 @@ _TROUBLE = (
 # With these about 7 of 100 come to be proposed or suppressed by the published policy; the others stay quiet.
 _TROUBLED = 0.04
 _STAY_OF_TROUBLED, _STAY_OF_QUIET = 1.2, 0.3  # mean stay in the stage, as a share of its typical days
+_NEW = 0.02
 _OWNERS = 200
 
 _CUSTOMER = (
@@ -91,7 +92,7 @@ def notice(customers: list[str], day: date, seed: int) -> None:
     random, now = Random(f"{seed}:notice"), _moment(day, 12)
     rows = [
         (
-            f"{key}-new", key, random.choice(_TROUBLE), round(random.uniform(0.4, 0.9), 2), now, "",
+            f"{key}-new{seed}", key, random.choice(_TROUBLE), round(random.uniform(0.4, 0.9), 2), now, "",
             SignalSource.AUTOMATED.value, now, "",
         )
         for key in customers
@@ -157,8 +158,8 @@ def _state(random: Random, key: str, stage: str, troubled: bool, day: date, mome
         day - timedelta(days=days),
         days if random.random() < 0.5 else None,
         _STAGES[stage][1],
-        # Whoever has been there for some days was seen by an earlier run.
-        days > 1,
+        # Nearly all were looked at by an earlier run.
+        random.random() > _NEW,
         moments[min(days, DAYS - 1)],
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ _UNSET = (
     "AUTO_APPROVE_FOR_TESTING",
     "DJANGO_SETTINGS_MODULE",
 )
+# Seconds that a process may take to stop what it has started.
+_TO_STOP = 60
 
 
 class Broken(Exception):
@@ -63,6 +66,16 @@ class Place:
             return
         self._on_server(f'DROP DATABASE IF EXISTS "{self._mark}_{name}" WITH (FORCE)')
 
+    @contextmanager
+    def copy(self, of: str) -> Iterator[str]:
+        """The name of a copy of a database that nobody has open."""
+        name = f"{of}_{secrets.token_hex(2)}"
+        self.make(name, like=of)
+        try:
+            yield name
+        finally:
+            self.drop(name)
+
     def drop_all(self) -> None:
         for name in list(self._made):
             self.drop(name)
@@ -84,7 +97,7 @@ class Place:
 
     @contextmanager
     def start(self, name: str, part: str, **arguments: Any) -> Iterator[subprocess.Popen]:
-        """The process that does so; when the block ends it has ended."""
+        """The process that does so; when the block ends it has ended, and so has what it started."""
         process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "bench"],
             env=self._environment(name) | {INSIDE: json.dumps({"part": part} | arguments)},
@@ -95,8 +108,13 @@ class Place:
         try:
             yield process
         finally:
-            process.kill()
-            process.wait()
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_TO_STOP)
+            finally:
+                process.kill()
+                process.wait()
 
     @staticmethod
     def answer(process: subprocess.Popen) -> dict:

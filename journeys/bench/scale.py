@@ -1,17 +1,22 @@
 """How the pipeline stands to the floor, on a portfolio of any size: see docs/growing.md."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from statistics import median
 
+from journeys import pipeline
 from journeys.bench.place import Place, place
 from journeys.days import today
+
+WORKERS = {"two_workers": 2, "four_workers": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured. `database` is the address of a server, or empty for the kind in use."""
+    """What is measured. `database` is the address of a server, or empty for the kind in use; `full_only`
+    leaves everything out but the full run and its floor."""
 
     customers: int = 20_000
     signals_per_customer: float = 5.0
@@ -19,10 +24,11 @@ class Plan:
     rounds: int = 3
     seed: int = 1
     database: str = ""
+    full_only: bool = False
 
 
 def measure(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> dict:
-    """Raises journeys.bench.place.Broken."""
+    """The figures, as docs/growing.md explains them. Raises journeys.bench.place.Broken."""
     # The day before, so that there is a next one.
     day = today() - timedelta(days=1)
     with place(plan.database) as here:
@@ -38,37 +44,85 @@ def measure(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> dict
         )
         rounds = []
         for number in range(1, plan.rounds + 1):
-            tell(f"round {number} of {plan.rounds}")
-            rounds.append(_round(here, str(day), made["heights"]))
-    full = [row["full"] for row in rounds]
-    counts = full[0]["counts"]
-    return {
-        "database": here.vendor,
+            rounds.append(
+                _round(here, plan, day, made["heights"], lambda text, n=number: tell(f"round {n}: {text}"))
+            )
+        decisions = None if plan.full_only else _decisions(here, day, tell)
+    return _figures(plan, here.vendor, made, rounds, decisions)
+
+
+def _round(here: Place, plan: Plan, day: date, heights: dict, tell: Callable[[str], None]) -> dict:
+    """Each on a fresh copy of the portfolio; floor and incremental runs follow the full run, on its copy."""
+    found = {}
+    with here.copy("portfolio") as name:
+        tell("full run")
+        before = here.size(name)
+        found["full"] = here.do(name, "run", as_of=str(day))
+        found["bytes_grown"] = here.size(name) - before
+        tell("floor")
+        found["floor"] = here.do(name, "floor", as_of=str(day), heights=heights)
+        if not plan.full_only and "changed_only" in inspect.signature(pipeline.plan_run).parameters:
+            tell("incremental runs")
+            found |= _incremental(here, name, plan, day)
+    for key, workers in WORKERS.items():
+        if not plan.full_only:
+            tell(f"{workers} workers")
+            with here.copy("portfolio") as name:
+                found[key] = here.do(name, "run_by_workers", as_of=str(day), workers=workers)
+    return found
+
+
+def _incremental(here: Place, name: str, plan: Plan, day: date) -> dict:
+    """What was received on the day itself; then the next day, with what is due by then as well."""
+    found = {}
+    for key, as_of, seed in (("incremental", day, 1), ("next_day", day + timedelta(days=1), 2)):
+        here.do(name, "change", share=plan.changed, day=str(as_of), seed=seed)
+        found[key] = here.do(name, "run", as_of=str(as_of), changed_only=True)
+    return found
+
+
+def _decisions(here: Place, day: date, tell: Callable[[str], None]) -> dict:
+    tell("a run, while somebody decides")
+    with here.copy("portfolio") as name, here.start(name, "decide") as decider:
+        run = here.do(name, "run", as_of=str(day))
+        return here.answer(decider) | {"run_seconds": run["seconds"]}
+
+
+def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions: dict | None) -> dict:
+    counts = rounds[0]["full"]["counts"]
+
+    def seconds(key: str) -> float | None:
+        return median(row[key]["seconds"] for row in rounds) if key in rounds[0] else None
+
+    def ratio(key: str, to: str, of: str = "seconds") -> float | None:
+        """The middle one of the rounds: what was measured one after the other is compared."""
+        return median(row[key][of] / row[to][of] for row in rounds) if key in rounds[0] else None
+
+    figures = {
+        "database": vendor,
         "customers": plan.customers,
         "signals": made["signals"],
+        "rounds": plan.rounds,
         "generated_seconds": made["seconds"],
         "proposed": counts["proposed"],
         "suppressed": counts["suppressed"],
         "pending": counts["pending_approvals"],
-        "floor_seconds": median(row["floor"]["seconds"] for row in rounds),
-        "full_seconds": median(row["seconds"] for row in full),
-        "full_to_floor": median(row["full"]["seconds"] / row["floor"]["seconds"] for row in rounds),
-        "peak_mib": max(row["peak_mib"] or 0 for row in full) or None,
-        "longest_transaction_ms": max(row["longest_transaction_ms"] for row in full),
-        "rounds": rounds,
+        "rows_read": rounds[0]["floor"]["rows_read"],
+        "rows_written": rounds[0]["floor"]["rows_written"],
+        "bytes_per_customer": rounds[0]["bytes_grown"] / plan.customers,
+        "floor_seconds": seconds("floor"),
+        "full_seconds": seconds("full"),
+        "full_to_floor": ratio("full", "floor"),
+        "full_to_floor_cpu": ratio("full", "floor", "cpu_seconds"),
     }
-
-
-def _round(here: Place, day: str, heights: dict) -> dict:
-    here.make("round", like="portfolio")
-    try:
-        before = here.size("round")
-        full = here.do("round", "run", as_of=day)
-        grown = here.size("round") - before
-        return {
-            "full": full,
-            "floor": here.do("round", "floor", as_of=day, heights=heights),
-            "bytes_grown": grown,
-        }
-    finally:
-        here.drop("round")
+    for key in WORKERS:
+        figures |= {f"{key}_seconds": seconds(key), f"{key}_to_floor": ratio(key, "floor")}
+    for key in ("incremental", "next_day"):
+        figures |= {f"{key}_seconds": seconds(key), f"{key}_to_full": ratio(key, "full")}
+    peaks = [row[key]["peak_mib"] for row in rounds for key in ("full", *WORKERS) if key in row]
+    return figures | {
+        "peak_mib": None if None in peaks else max(peaks),
+        "longest_transaction_ms": max(row["full"]["longest_transaction_ms"] for row in rounds),
+        "decisions": decisions,
+        "measured": rounds,
+    }

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from journeys.bench import inside
 from journeys.bench.place import INSIDE, Broken
 from journeys.bench.scale import Plan, measure
+from journeys.bench.table import table
 
 
 class Command(BaseCommand):
@@ -35,6 +36,9 @@ class Command(BaseCommand):
             default="",
             help="another server (default: the kind of the one in use)",
         )
+        parser.add_argument(
+            "--full-only", action="store_true", help="the full run and its floor, and nothing else"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else")
 
     def handle(self, **options):
@@ -42,6 +46,8 @@ class Command(BaseCommand):
             # In a process of the measurement, whose environment names the database that is measured.
             self.stdout.write(json.dumps(inside.do(**json.loads(asked))))
             return
+        if options["customers"] < 1 or options["rounds"] < 1 or options["signals_per_customer"] <= 0:
+            raise CommandError("It takes a customer at least, some signals and a round.", returncode=2)
         plan = Plan(**{name: options[name] for name in Plan.__dataclass_fields__})
         try:
             found = measure(plan, _tell if sys.stderr.isatty() else lambda text: None)
@@ -50,7 +56,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(found))
             return
-        self.stdout.write(json.dumps(found, indent=1))
+        self.stdout.write(table(found))
 
 
 def _share(text: str) -> float:
@@ -64,5 +70,5 @@ def _share(text: str) -> float:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"\r\033[K{text}")
+    sys.stderr.write(f"\rMeasuring: {text:<40}")
     sys.stderr.flush()

@@ -1,0 +1,67 @@
+"""The figures of `journeys.bench.scale`, for people to read."""
+
+from collections.abc import Iterator
+from statistics import median
+
+# What is measured, and beside what it is set.
+_ROWS = (
+    ("floor", "The floor", ""),
+    ("full", "Full run, one process", "floor"),
+    ("two_workers", "Full run, two workers", "floor"),
+    ("four_workers", "Full run, four workers", "floor"),
+    ("incremental", "What was changed", "full"),
+    ("next_day", "The next day: changed, or due", "full"),
+)
+_WIDTH = 31
+
+
+def table(figures: dict) -> str:
+    return "\n".join(_lines(figures))
+
+
+def _lines(figures: dict) -> Iterator[str]:
+    customers, rounds = figures["customers"], figures["measured"]
+    shares = ", ".join(
+        f"{100 * figures[what] / customers:.1f} % {what}" for what in ("proposed", "suppressed", "pending")
+    )
+    yield (
+        f"{customers:,} customers, {figures['signals']:,} signals, on {figures['database']}; "
+        f"rounds: {figures['rounds']}. {shares}."
+    )
+    yield ""
+    yield f"{'':{_WIDTH}}{'seconds':>9}{'CPU':>9}{'MiB':>7}  ratio"
+    for key, name, to in _ROWS:
+        if key in rounds[0]:
+            yield f"{name:{_WIDTH}}{_costs([row[key] for row in rounds])}  {_ratio(figures, key, to)}"
+        else:
+            yield f"{name:{_WIDTH}}{'not measured':>25}"
+    yield ""
+    yield (
+        f"A full run reads {figures['rows_read']:,} rows and writes {figures['rows_written']:,}; "
+        f"{figures['bytes_per_customer']:,.0f} bytes a customer."
+    )
+    yield f"Its longest transaction took {figures['longest_transaction_ms']:,.0f} ms."
+    if figures["decisions"]:
+        during, alone = figures["decisions"]["during"], figures["decisions"]["alone"]
+        yield f"While a run writes, one person decides {_rate(during)}; alone, {_rate(alone)}."
+
+
+def _costs(rows: list[dict]) -> str:
+    cpu = [row["cpu_seconds"] for row in rows]
+    cpu = median(sum(spent) if isinstance(spent, list) else spent for spent in cpu)
+    peaks = [row["peak_mib"] for row in rows if row["peak_mib"] is not None]
+    peak = f"{max(peaks):,.0f}" if peaks else "?"
+    return f"{median(row['seconds'] for row in rows):>9,.2f}{cpu:>9,.2f}{peak:>7}"
+
+
+def _ratio(figures: dict, key: str, to: str) -> str:
+    if not to:
+        return ""
+    ratio = figures[f"{key}_to_{to}"]
+    return f"{ratio:.2f} x the floor" if to == "floor" else f"{100 * ratio:.1f} % of a full run"
+
+
+def _rate(found: dict) -> str:
+    if found["per_second"] is None:
+        return "nothing, as nothing waits"
+    return f"{found['per_second']:.0f} times a second, in {found['longest_ms']:,.0f} ms at most"
