@@ -14,6 +14,8 @@ PREFIX = "floor_"
 
 class Driver(Protocol):
     mark: str
+    # The id of the process that works for it on a server, 0 where there is none.
+    server_process: int
 
     def read(self, query: str, bounds: Sequence) -> list[tuple]: ...
 
@@ -38,6 +40,7 @@ def names(columns: Sequence[str]) -> str:
 
 class _Sqlite:
     mark = "?"
+    server_process = 0
 
     def __init__(self):
         # Foreign keys are checked only where one asks for it.
@@ -76,6 +79,7 @@ class _Postgres:
         self._connection = psycopg.connect(
             **{**connection.get_connection_params(), "cursor_factory": psycopg.Cursor}, autocommit=True
         )
+        self.server_process = self._connection.info.backend_pid
         # JSON as the text that has to be written.
         self._connection.adapters.register_loader("jsonb", TextLoader)
 

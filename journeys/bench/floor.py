@@ -7,6 +7,7 @@ counted.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from django.db import connection
 
 from journeys import cases
 from journeys.bench.drivers import Driver, bare, names
+from journeys.bench.processes import cpu_seconds
 from journeys.domain.policy import PolicyDocument
 from journeys.models import Customer, JourneyState, Signal
 
@@ -76,14 +78,15 @@ def grown(before: Heights) -> list[Grown]:
 
 
 def measure(before: Heights, as_of: date, rules: PolicyDocument) -> dict:
-    """{seconds, read_seconds, write_seconds, cpu_seconds, rows_read, rows_written}: of what came to be
-    since `before`."""
-    driver, tables, clock = bare(), grown(before), Clock()
+    """{seconds, read_seconds, write_seconds, cpu_seconds, server_cpu_seconds, rows_read,
+    rows_written, written (by table)}: of what came to be since `before`."""
+    driver, reader, tables, clock = bare(), bare(), grown(before), Clock()
     for table in tables:
         driver.shadow(table.table)
     spans, queries = list(cases.ranges()), _queries(driver, as_of, rules)
-    made = [_parts(driver, table, len(spans)) for table in tables]
-    rows_read = rows_written = 0
+    made = [_parts(reader, table, len(spans)) for table in tables]
+    served = cpu_seconds(driver.server_process)
+    rows_read, written = 0, Counter()
     for span in spans:
         with clock.during("read"):
             for query, bounds in queries:
@@ -91,14 +94,16 @@ def measure(before: Heights, as_of: date, rules: PolicyDocument) -> dict:
         parts = [next(rest) for rest in made]
         with clock.during("write"):
             driver.write(parts)
-        rows_written += sum(len(rows) for _, _, rows in parts)
+        written.update({table: len(rows) for table, _, rows in parts})
     return {
         "seconds": sum(clock.wall.values()),
         "read_seconds": clock.wall["read"],
         "write_seconds": clock.wall["write"],
         "cpu_seconds": clock.cpu,
+        "server_cpu_seconds": None if served is None else cpu_seconds(driver.server_process) - served,
         "rows_read": rows_read,
-        "rows_written": rows_written,
+        "rows_written": written.total(),
+        "written": dict(written),
     }
 
 

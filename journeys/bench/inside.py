@@ -132,16 +132,9 @@ def _planned(as_of: str, **options) -> PipelineRun:
 
 
 def _server_process() -> int:
-    """The id of the process that works for this one on a PostgreSQL server, where it is on this machine; else
-    one that there is not."""
-    if connection.vendor != "postgresql":
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_backend_pid() WHERE inet_client_addr() IS NOT DISTINCT FROM inet_server_addr()"
-        )
-        found = cursor.fetchone()
-    return found[0] if found else 0
+    """The id of the process that works for this one on a PostgreSQL server; 0 on SQLite."""
+    connection.ensure_connection()
+    return connection.connection.info.backend_pid if connection.vendor == "postgresql" else 0
 
 
 @contextmanager

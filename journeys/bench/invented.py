@@ -74,7 +74,7 @@ class Size:
 def fill(size: Size, day: date) -> int:
     """Write the portfolio as it stands at the end of `day`. Returns how many signals there are."""
     signals = 0
-    for customers, states, noticed in _batches(size, day):
+    for customers, states, noticed in batches(size, day):
         with transaction.atomic():
             insert(Customer, _CUSTOMER, customers)
             insert(JourneyState, _STATE, states)
@@ -102,7 +102,7 @@ def notice(customers: list[str], day: date, seed: int) -> None:
             insert(Signal, _SIGNAL, rows[start : start + BATCH])
 
 
-def _batches(size: Size, day: date) -> Iterator[tuple[list[tuple], list[tuple], list[tuple]]]:
+def batches(size: Size, day: date) -> Iterator[tuple[list[tuple], list[tuple], list[tuple]]]:
     random = Random(size.seed)
     moments = [_moment(day - timedelta(days=ago), 6 + ago % 14) for ago in range(DAYS)]
     segments, stages = list(_SEGMENTS), list(_STAGES)

@@ -100,7 +100,7 @@ class Place:
         """The process that does so; when the block ends it has ended, and so has what it started."""
         process = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "bench"],
-            env=self._environment(name) | {INSIDE: json.dumps({"part": part} | arguments)},
+            env=self.environment(name) | {INSIDE: json.dumps({"part": part} | arguments)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -123,7 +123,8 @@ class Place:
             raise Broken("The measurement broke off; what it said stands above.")
         return json.loads(said)
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """Of a process that is to work on that database, and to reach nobody."""
         return {key: value for key, value in os.environ.items() if key not in _UNSET} | {
             "ENV_FILE": "",
             "SECRET_KEY": secrets.token_urlsafe(50),
@@ -131,6 +132,7 @@ class Place:
             "DEBUG": "0",
             "HTTPS": "0",
             "NOTICES": "0",
+            "EMAIL_FILE_DIR": "mail",
             "ALLOWED_HOSTS": "127.0.0.1",
             "LOG_LEVEL": "WARNING",
             "DATABASE_URL": self._address(name),

@@ -27,6 +27,7 @@ def peak_mib(process: int | str = "self") -> float | None:
 
 
 def cpu_seconds(process: int | str = "self") -> float | None:
+    """None, too, where the process is on another machine."""
     fields = _fields(process)
     return (int(fields[11]) + int(fields[12])) / _TICKS if fields else None
 

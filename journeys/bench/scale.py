@@ -94,9 +94,11 @@ def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions:
     def seconds(key: str) -> float | None:
         return median(row[key]["seconds"] for row in rounds) if key in rounds[0] else None
 
-    def ratio(key: str, to: str, of: str = "seconds") -> float | None:
+    def ratio(key: str, to: str) -> float | None:
         """The middle one of the rounds: what was measured one after the other is compared."""
-        return median(row[key][of] / row[to][of] for row in rounds) if key in rounds[0] else None
+        return (
+            median(row[key]["seconds"] / row[to]["seconds"] for row in rounds) if key in rounds[0] else None
+        )
 
     figures = {
         "database": vendor,
@@ -113,7 +115,7 @@ def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions:
         "floor_seconds": seconds("floor"),
         "full_seconds": seconds("full"),
         "full_to_floor": ratio("full", "floor"),
-        "full_to_floor_cpu": ratio("full", "floor", "cpu_seconds"),
+        "full_to_floor_cpu": _median([_cpu_ratio(row, vendor) for row in rounds]),
     }
     for key in WORKERS:
         figures |= {f"{key}_seconds": seconds(key), f"{key}_to_floor": ratio(key, "floor")}
@@ -126,3 +128,17 @@ def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions:
         "decisions": decisions,
         "measured": rounds,
     }
+
+
+def _cpu_ratio(row: dict, vendor: str) -> float | None:
+    """Of the seconds of processors, which others that work on the same machine disturb less; with those of
+    the server. None where it is on another machine."""
+    full, floor = (
+        [row[key]["cpu_seconds"], row[key]["server_cpu_seconds"] if vendor == "postgresql" else 0.0]
+        for key in ("full", "floor")
+    )
+    return None if None in full + floor else sum(full) / sum(floor)
+
+
+def _median(values: list[float | None]) -> float | None:
+    return None if None in values else median(values)

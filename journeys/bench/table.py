@@ -36,6 +36,8 @@ def _lines(figures: dict) -> Iterator[str]:
         else:
             yield f"{name:{_WIDTH}}{'not measured':>25}"
     yield ""
+    if figures["full_to_floor_cpu"] is not None:
+        yield f"By the seconds of processors a full run takes {figures['full_to_floor_cpu']:.2f} x the floor."
     yield (
         f"A full run reads {figures['rows_read']:,} rows and writes {figures['rows_written']:,}; "
         f"{figures['bytes_per_customer']:,.0f} bytes a customer."
@@ -47,8 +49,7 @@ def _lines(figures: dict) -> Iterator[str]:
 
 
 def _costs(rows: list[dict]) -> str:
-    cpu = [row["cpu_seconds"] for row in rows]
-    cpu = median(sum(spent) if isinstance(spent, list) else spent for spent in cpu)
+    cpu = median(sum(spent) if isinstance(spent := row["cpu_seconds"], list) else spent for row in rows)
     peaks = [row["peak_mib"] for row in rows if row["peak_mib"] is not None]
     peak = f"{max(peaks):,.0f}" if peaks else "?"
     return f"{median(row['seconds'] for row in rows):>9,.2f}{cpu:>9,.2f}{peak:>7}"
@@ -56,7 +57,7 @@ def _costs(rows: list[dict]) -> str:
 
 def _ratio(figures: dict, key: str, to: str) -> str:
     if not to:
-        return ""
+        return "1"
     ratio = figures[f"{key}_to_{to}"]
     return f"{ratio:.2f} x the floor" if to == "floor" else f"{100 * ratio:.1f} % of a full run"
 
