@@ -89,8 +89,8 @@ def pytest_runtest_teardown(item, nextitem):
                 install_published()
 
 
-# What fixtures/people.json holds, as (row, its permissions and the like), by the key of the first permission: a
-# flush makes permissions anew.
+# What fixtures/people.json holds, as (row, its permissions and the like), by the key of the first permission:
+# a flush makes permissions anew.
 _groups_read: dict[int, list[tuple]] = {}
 
 
