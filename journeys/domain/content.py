@@ -75,5 +75,7 @@ def _one_line(value: object) -> str:
     """The value as one printable line, so that no fact can forge a mail header or a paragraph of its own."""
     if value is None:
         return ""
-    printable = "".join(character if character.isprintable() else " " for character in str(value))
-    return " ".join(printable.split())
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())

@@ -18,8 +18,9 @@ from journeys.pipeline.totals import Totals
 # Whoever has claimed a range and shown no sign of life for so long has died. One that only was slow finds,
 # before it writes, that the range is not its own any more.
 SILENCE = timedelta(seconds=60)
-# So many customers of the second look are taken together.
-_SECOND_LOOK = 500
+# So many customers of the second look are taken together. Each of them is proposed something, and some are
+# decided: on SQLite nobody else can write meanwhile.
+_SECOND_LOOK = 100
 
 
 class Lost(Exception):
