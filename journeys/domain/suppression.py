@@ -62,10 +62,12 @@ class CustomerHistory:
 
 
 class Suppression(NamedTuple):
-    """Why not, as a word, and as a sentence that says until when where there is an end."""
+    """Why not, as a word, and as a sentence that says until when where there is an end. `until` is the first
+    day on which it no longer holds; None where days alone do not end it."""
 
     reason: SuppressionReason
     detail: str
+    until: date | None = None
 
 
 _DONE = {
@@ -93,7 +95,7 @@ def suppress(
         or _cool_down(action, facts.recent, as_of, policy)
         or _rejected_before(action, facts)
         or (_contact_cap(facts.last_contact_on, as_of, policy) if channel != Channel.NONE else None)
-        or _held_out(facts)
+        or _held_out(facts, policy)
     )
 
 
@@ -102,7 +104,9 @@ def _wish(facts: CustomerHistory, as_of: date) -> Suppression | None:
         return Suppression(SuppressionReason.DO_NOT_CONTACT, "The customer is marked “do not contact”.")
     if facts.hold_until is not None and as_of <= facts.hold_until:
         return Suppression(
-            SuppressionReason.ON_HOLD, f"The customer is on hold through {_written(facts.hold_until)}."
+            SuppressionReason.ON_HOLD,
+            f"The customer is on hold through {_written(facts.hold_until)}.",
+            facts.hold_until + timedelta(days=1),
         )
     return None
 
@@ -137,10 +141,11 @@ def _cool_down(
     last = max((past for past in recent if past.action == action), key=lambda past: past.day, default=None)
     if last is None or as_of - last.day >= cool_down:
         return None
-    done = _DONE.get(last.status, f"was {phrase(last.status)} on")
+    done, until = _DONE.get(last.status, f"was {phrase(last.status)} on"), last.day + cool_down
     return Suppression(
         SuppressionReason.COOL_DOWN,
-        f"{label(action)} {done} {_written(last.day)}; asked again from {_written(last.day + cool_down)}.",
+        f"{label(action)} {done} {_written(last.day)}; asked again from {_written(until)}.",
+        until,
     )
 
 
@@ -161,20 +166,24 @@ def _contact_cap(last_contact_on: date | None, as_of: date, policy: PolicyDocume
     days = policy.suppression.contact_cap_days
     if last_contact_on is None or as_of - last_contact_on >= timedelta(days=days):
         return None
+    until = last_contact_on + timedelta(days=days)
     return Suppression(
         SuppressionReason.CONTACTED_RECENTLY,
         f"The customer was contacted on {_written(last_contact_on)}, and at most one contact in {days} days "
-        f"is allowed; asked again from {_written(last_contact_on + timedelta(days=days))}.",
+        f"is allowed; asked again from {_written(until)}.",
+        until,
     )
 
 
-def _held_out(facts: CustomerHistory) -> Suppression | None:
+def _held_out(facts: CustomerHistory, policy: PolicyDocument) -> Suppression | None:
     if not facts.held_out:
         return None
+    ends_on = policy.holdout.ends_on
     return Suppression(
         SuppressionReason.HELD_OUT,
         f"Held out by the experiment “{facts.held_out}”: drawn, and deliberately left alone, to have "
         "somebody to compare with.",
+        ends_on and ends_on + timedelta(days=1),
     )
 
 
