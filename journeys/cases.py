@@ -94,6 +94,8 @@ class Case:
     signals: list[SignalFact]
     value: float | None = None
     owner_name: str = ""
+    # the day of the first signal that comes into force later
+    ahead: date | None = None
     state: StateEvaluation | None = None
     summary: SignalSummary | None = None
     risk: RiskScore | None = None
@@ -123,7 +125,7 @@ def ranges() -> Iterator[Span]:
 
 
 def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
-    """The customers of a span, with their open state and their signals in force."""
+    """The customers of a span, with their open state, their signals in force, and when the next will be."""
     since, until = window(as_of, rules)
     profiles = span.of(Customer.objects.order_by("pk")).values_list(
         "customer_id",
@@ -145,7 +147,7 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
         "previous_stage",
         "days_checked",
     )
-    in_force = span.of(Signal.objects.filter(detected_at__gte=since, detected_at__lt=until)).values_list(
+    known = span.of(Signal.objects.filter(detected_at__gte=since)).values_list(
         "customer_id", "signal_id", "signal_type", "signal_strength", _Day("detected_at")
     )
     open_states = {
@@ -163,10 +165,15 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
             customer.account_value,
             owners.get(customer.owner, customer.owner),
         )
-    for customer_id, signal_id, kind, strength, detected_at in in_force.iterator():
+    last = until.date() - timedelta(days=1)
+    for customer_id, signal_id, kind, strength, detected_at in known.iterator():
         # A customer can arrive between the two queries; the next run sees both.
         if case := cases.get(customer_id):
-            case.signals.append(SignalFact(signal_id, kind, strength, _date(detected_at)))
+            day = _date(detected_at)
+            if day <= last:
+                case.signals.append(SignalFact(signal_id, kind, strength, day))
+            elif case.ahead is None or day < case.ahead:
+                case.ahead = day
     return list(cases.values())
 
 

@@ -119,13 +119,21 @@ def _unfit() -> Iterable[str]:
 
 
 def _runs_that_do_not_add_up() -> Iterable[str]:
+    """What a run came to is there, but for what an earlier one had concluded already: that is counted."""
+    written = Count("assessments", distinct=True)
+    proposed = Count("assessments", filter=Q(assessments__disposition=Disposition.PROPOSED), distinct=True)
     suppressed = Count(
         "assessments", filter=Q(assessments__disposition=Disposition.SUPPRESSED), distinct=True
     )
-    proposed = Count("assessments", filter=Q(assessments__disposition=Disposition.PROPOSED), distinct=True)
     runs = PipelineRun.objects.filter(status=PipelineRun.Status.SUCCEEDED)
-    for run in runs.annotate(is_suppressed=suppressed, is_proposed=proposed).iterator():
-        told = (run.counts.get("proposed"), run.counts.get("suppressed"))
+    runs = runs.annotate(is_written=written, is_proposed=proposed, is_suppressed=suppressed)
+    for run in runs.defer("report", "results", "steps").iterator():
+        counts, unchanged = run.counts, dict(run.counts.get("unchanged_by", {}))
+        below = unchanged.pop(Disposition.BELOW_CONFIDENCE, 0)
+        told = (counts.get("proposed"), counts.get("suppressed", 0) - sum(unchanged.values()))
         there = (run.is_proposed, run.is_suppressed)
         if told != there or run.is_proposed != run.interventions.count():
-            yield f"run {run.pk} says {told} proposed and suppressed, {there} are there"
+            yield f"run {run.pk} says {told} proposed and suppressed anew, {there} are there"
+        anew = counts["customers"] - counts["not_assessed"] - sum(unchanged.values()) - below
+        if anew != run.is_written:
+            yield f"run {run.pk} says {anew} assessed anew, {run.is_written} are there"

@@ -13,7 +13,7 @@ from typing import TextIO
 from journeys.cases import Case, NewFinding
 from journeys.domain.vocabulary import Disposition, label
 from journeys.models import Finding, Intervention, PipelineRun
-from journeys.pipeline.store import disposition_of
+from journeys.pipeline.changes import disposition_of
 
 # A file of rows stays in memory up to this size (bytes).
 _IN_MEMORY = 1 << 20

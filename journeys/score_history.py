@@ -20,11 +20,13 @@ _BACK = {"up": "down", "down": "up", "": ""}
 
 
 class ScoreHistory(NamedTuple):
-    """`chart` is None where there is nothing to draw yet; `steps` are latest first."""
+    """`chart` is None where there is nothing to draw yet; `steps` are latest first. `unchanged_until` is the
+    day of the last run where the latest conclusion is of an earlier one, and still holds."""
 
     latest: Assessment | None
     chart: score_chart.ScoreChart | None
     steps: list[Move]
+    unchanged_until: date | None = None
 
 
 def of(customer: Customer, rules: PolicyDocument) -> ScoreHistory:
@@ -38,10 +40,10 @@ def of(customer: Customer, rules: PolicyDocument) -> ScoreHistory:
     points = [_point(row) for row in rows]
     steps = moves(points, list(_happenings(customer, rules)))
     tiers = rules.risk.tier
-    chart = score_chart.draw(
-        points, steps, medium=tiers.medium, high=tiers.high, until=_last_run_on() or rows[0].as_of
-    )
-    return ScoreHistory(rows[0], chart, steps[::-1])
+    latest, last_run = rows[0], _last_run_on()
+    until = last_run if last_run and latest.is_current else latest.as_of
+    chart = score_chart.draw(points, steps, medium=tiers.medium, high=tiers.high, until=until)
+    return ScoreHistory(latest, chart, steps[::-1], until if until > latest.as_of else None)
 
 
 def contributions_of(assessment: Assessment) -> dict[str, float]:

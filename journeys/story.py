@@ -91,16 +91,17 @@ class _Conclusion(NamedTuple):
 def why_not_contacted(customer: Customer, *, runs: int = RUNS) -> list[Line]:
     """Latest first, of the last `runs` runs that looked at this customer or at the whole portfolio."""
     rows = _runs(customer, runs)
-    concluded = Assessment.objects.filter(customer=customer, run__in=rows)
-    assessments = {row.run_id: row for row in concluded.defer("risk_factors")}
-    proposed = {
-        row.run_id: row
-        for row in Intervention.objects.filter(customer=customer, run__in=rows).select_related("execution")
-    }
+    concluded = Assessment.objects.filter(customer=customer).defer("risk_factors")
+    assessments = {row.run_id: row for row in concluded.filter(run__in=rows)}
+    # What the first of these runs may have found unchanged.
+    before = concluded.filter(run__lt=rows[-1].pk).order_by("-as_of", "-pk").first() if rows else None
+    looked_at = [*rows, before.run_id] if before else rows
+    mine = Intervention.objects.filter(customer=customer, run__in=looked_at)
+    proposed = {row.run_id: row for row in mine.select_related("execution")}
     stands = fates(proposed.values())
     stays = list(customer.journey_states.values_list("state_entered_at", "left_on"))
     lines: list[Line] = []
-    last: _Conclusion | None = None
+    last = _concluded(before, proposed.get(before.run_id), stands) if before else None
     for run in reversed(rows):
         assessment = assessments.get(run.pk)
         if assessment is not None:
@@ -109,7 +110,7 @@ def why_not_contacted(customer: Customer, *, runs: int = RUNS) -> list[Line]:
             concluded = _without_assessment(run, customer, stays, last)
         if concluded is None:
             continue
-        alike = last is not None and last.key == concluded.key
+        alike = bool(lines) and last is not None and last.key == concluded.key
         last = concluded
         since, number = (lines[-1].since, lines[-1].runs + 1) if alike else (run.as_of, 1)
         line = Line(since, run.as_of, number, *concluded[1:])
@@ -157,13 +158,15 @@ def _without_assessment(
     run: PipelineRun, customer: Customer, stays: list[tuple[date, date | None]], last: _Conclusion | None
 ) -> _Conclusion | None:
     """Why a run has no row on the customer; None where it is under way, or came before the customer. A run
-    may keep only what changed: it concluded then what the one before it did."""
+    keeps only what changed: it concluded then what the one before it did."""
     came_later = run.finished_at is not None and customer.received_at > run.finished_at
     if came_later or run.status == PipelineRun.Status.RUNNING:
         return None
     if run.status in _ENDED_EARLY:
         heading = _ENDED_EARLY[run.status]
-        return _Conclusion((run.status,), heading, "It ended before it came to this customer.")
+        return _Conclusion(
+            (run.status,), heading, "It concluded nothing new about this customer before it ended."
+        )
     if not any(entered <= run.as_of and (left is None or left > run.as_of) for entered, left in stays):
         return _Conclusion(
             ("no stage",),

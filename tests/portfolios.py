@@ -46,7 +46,14 @@ def assess(run: PipelineRun, tiers: dict[Customer, str], stage: str = "support",
 
 
 def finish(run: PipelineRun) -> PortfolioSnapshot:
-    """What the pipeline does as a run ends."""
+    """What the pipeline does: from here on the run's conclusions hold, and those of earlier days do not; of
+    customers whom a run of a later day has assessed, that one's hold."""
+    mine, current = Assessment.objects.filter(run=run), Assessment.objects.current()
+    later = list(current.filter(as_of__gt=run.as_of).values_list("customer", flat=True))
+    former = current.filter(as_of__lte=run.as_of).exclude(run=run)
+    former.update(is_current=False, held_until_run=run.pk)
+    mine.exclude(customer__in=later).update(is_current=True)
+    mine.filter(customer__in=later).update(held_until_run=run.pk)
     return PortfolioSnapshot.objects.create(run=run, **snapshots.collect(run))
 
 

@@ -95,9 +95,9 @@ def test_score_and_stage_are_those_that_runs_saw_on_both_sides_of_the_days():
     customer = a_customer(account_value=1000)
     for days, churn, stage, health in (
         (-9, 0.9, "support", "critical"),
-        (-1, 0.6, "support", "at_risk"),
+        (0, 0.6, "support", "at_risk"),
         (3, 0.5, "support", "at_risk"),
-        (6, 0.4, "retention", "healthy"),
+        (7, 0.4, "retention", "healthy"),
         (8, 0.1, "engagement", "healthy"),
     ):
         row = an_assessment(
@@ -114,6 +114,21 @@ def test_score_and_stage_are_those_that_runs_saw_on_both_sides_of_the_days():
     assert (row.churn_before, row.churn_after) == (0.6, 0.4)
     assert (row.stage_before, row.stage_after) == ("support", "retention")
     assert (row.health_before, row.health_after) == ("at_risk", "healthy")
+
+
+@pytest.mark.parametrize(
+    ("ended", "after_30"), [(False, pytest.approx(0.1 + 0.2 * 11 / 14, abs=1e-3)), (True, None)]
+)
+def test_what_holds_on_unwritten_was_seen_by_each_run_with_the_days_that_had_passed(ended, after_30):
+    """A run keeps only what changed. Three days in support are 3/14 of full friction, which weighs 0.2."""
+    customer = a_customer(account_value=1000)
+    an_assessment(run_row(as_of=DAY), customer=customer, as_of=DAY, is_current=not ended)
+    executed(customer)
+    run_row(as_of=after(29))
+    measure(after(30))
+    of_7, of_30 = Measurement.objects.order_by("checkpoint_days")
+    assert (of_7.churn_before, of_7.churn_after) == (0.1, None)  # no run looked within these days
+    assert (of_30.churn_before, of_30.churn_after) == (0.1, after_30)
 
 
 def test_what_no_run_saw_is_not_known():

@@ -102,7 +102,7 @@ def test_runs_before_the_customer_came_say_nothing(sample_run, people):
 
 
 def test_a_run_without_a_row_concluded_what_the_one_before_did(sample_run, people):
-    """A run may keep only what changed."""
+    """A run keeps only what changed."""
     later = [run_pipeline(SAMPLE_DAY + timedelta(days=days)) for days in (1, 2)]
     Assessment.objects.filter(run__in=later, customer="C003").delete()
     assert told("C003") == [("Below the confidence needed", 3)]

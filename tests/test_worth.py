@@ -347,7 +347,8 @@ def test_calibration_counts_who_left_after_the_score_by_band(lived):
     learnt = lived.results["learning"]["calibration"]
     then = PipelineRun.objects.filter(as_of=date.fromisoformat(learnt["of"]), scope="portfolio").last()
     counted = defaultdict(lambda: [0, 0])
-    for row in Assessment.objects.filter(run=then).select_related("customer"):
+    rows = Assessment.objects.filter(run__lte=then).select_related("customer").order_by("run")
+    for row in {row.customer_id: row for row in rows}.values():
         left = row.customer.churned_on
         if left is None or left > then.as_of:
             band = min(9, int(round(row.churn_risk_score * 1000) // 100))

@@ -36,6 +36,7 @@ def context(customer: Customer) -> dict:
         "fate": stands[under_way.pk] if under_way else None,
         "awaited": story.awaited(under_way) if under_way else None,
         "latest": told.latest,
+        "unchanged_until": told.unchanged_until,
         "bar": charts.score_bar(contributions_of(told.latest)) if told.latest else (),
         "chart": told.chart,
         "steps": [_step(step) for step in told.steps[:STEPS]],

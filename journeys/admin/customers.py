@@ -14,7 +14,7 @@ from journeys.admin import customer_page
 from journeys.admin.links import link, number, risk_chip
 from journeys.days import today
 from journeys.domain.vocabulary import Action, Segment, Tier, choices, label
-from journeys.models import Assessment, Customer, JourneyState, PipelineRun
+from journeys.models import Assessment, Customer, JourneyState
 from journeys.services.proposals import propose
 from journeys.services.wishes import PERMISSION as WISH_PERMISSION
 from journeys.services.wishes import set_wish
@@ -84,7 +84,7 @@ def _wish_as_it_stands(request, row: Customer) -> dict:
 
 
 class LatestRisk(admin.SimpleListFilter):
-    """The tier in the latest run over the portfolio."""
+    """The tier that holds now."""
 
     title, parameter_name = "risk", "tier"
 
@@ -94,14 +94,7 @@ class LatestRisk(admin.SimpleListFilter):
     def queryset(self, request, queryset):
         if self.value() is None:
             return queryset
-        succeeded = PipelineRun.objects.filter(
-            scope=PipelineRun.Scope.PORTFOLIO, status=PipelineRun.Status.SUCCEEDED
-        )
-        rated = Assessment.objects.filter(
-            run=succeeded.order_by("-pk").values("pk")[:1],
-            customer=OuterRef("pk"),
-            risk_tier=self.value(),
-        )
+        rated = Assessment.objects.current().filter(customer=OuterRef("pk"), risk_tier=self.value())
         return queryset.filter(Exists(rated))
 
 
@@ -159,8 +152,8 @@ class CustomerAdmin(DeskAdmin):
     )
 
     def get_queryset(self, request):
-        """With the latest assessment and the open stage: one look at an index for each row of the page."""
-        latest = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id")
+        """With the assessment that holds and the open stage: one look at an index for each row."""
+        latest = Assessment.objects.current().filter(customer=OuterRef("pk"))
         stage = JourneyState.objects.filter(customer=OuterRef("pk"), left_on__isnull=True)
         return (
             super()

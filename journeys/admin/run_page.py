@@ -30,7 +30,7 @@ class Progress(NamedTuple):
 
 
 class Became(NamedTuple):
-    """So many customers, and where they are listed. A `part` is counted in the row above it, too."""
+    """So many customers, and where they are listed, or "". A `part` is counted in the row above it, too."""
 
     label: str
     number: int
@@ -117,6 +117,7 @@ def _outcome(run: PipelineRun) -> dict:
     by_status = dict(statuses)
     return {
         "counts": counts,
+        "suppressed_anew": counts["suppressed"] - sum(_unchanged_by(counts).values()),
         "became": _became(run, counts),
         "proposed": list(proposed[:SHOWN]),
         "proposed_now": [
@@ -149,30 +150,42 @@ def _counted(run: PipelineRun) -> dict:
     }
 
 
+def _unchanged_by(counts: dict) -> dict[str, int]:
+    """Of those suppressed: how many were already, in the same words, by reason."""
+    unchanged = counts.get("unchanged_by", {})
+    return {why: number for why, number in unchanged.items() if why != Disposition.BELOW_CONFIDENCE}
+
+
 def _became(run: PipelineRun, counts: dict) -> list[Became]:
+    """What the run concluded anew, and how many stand as they stood. Run by run, nobody counts twice."""
     total = max(1, counts["customers"])
 
     def row(text: str, number: int, url: str, *, part: bool = False) -> Became:
         return Became(text, number, round(100 * number / total, 1), url, part)
 
-    reasons = sorted(counts["suppressed_by"].items(), key=lambda pair: (-pair[1], pair[0]))
+    unchanged, already = counts.get("unchanged_by", {}), _unchanged_by(counts)
+    anew = {why: number - already.get(why, 0) for why, number in counts["suppressed_by"].items()}
+    reasons = sorted(anew.items(), key=lambda pair: (-pair[1], pair[0]))
     rows = [
         row("Proposed", counts["proposed"], _list("intervention", run=run.pk)),
         row(
             "Suppressed",
-            counts["suppressed"],
+            sum(anew.values()),
             _list("assessment", run=run.pk, disposition=Disposition.SUPPRESSED),
         ),
         *(
             row(label(why), number, _list("assessment", run=run.pk, suppression_reason=why), part=True)
             for why, number in reasons
+            if number
         ),
         row(
             label(Disposition.BELOW_CONFIDENCE),
-            counts["below_confidence"],
+            counts["below_confidence"] - unchanged.get(Disposition.BELOW_CONFIDENCE, 0),
             _list("assessment", run=run.pk, disposition=Disposition.BELOW_CONFIDENCE),
         ),
     ]
+    if unchanged:
+        rows.append(row("Unchanged since an earlier run", sum(unchanged.values()), ""))
     if counts["not_assessed"]:
         # A finding is made once, by the first run that made it.
         missing = _list("finding", kind=FindingKind.MISSING_STATE, status=Finding.Status.OPEN)

@@ -158,6 +158,7 @@ class AssessmentAdmin(DeskAdmin):
         known_values("risk_tier", "risk", lambda: choices(Tier)),
         known_values("disposition", "what became of it", lambda: choices(Disposition)),
         known_values("suppression_reason", "why not", lambda: choices(SuppressionReason)),
+        "is_current",
         ByRun,
     )
     search_fields = ("customer_id",)
@@ -184,6 +185,8 @@ class AssessmentAdmin(DeskAdmin):
             "bar": charts.score_bar(contributions_of(row)),
             "customer_link": customer_link(row.customer_id, row.customer),
             "run_url": page_of("pipelinerun", row.run_id),
+            "ended_by": row.held_until_run if row.held_until_run != row.run_id else None,
+            "ended_by_url": page_of("pipelinerun", row.held_until_run) if row.held_until_run else "",
         }
 
 

@@ -67,6 +67,8 @@ EXAMPLES: dict[str, dict] = {
         "disposition": "proposed",
         "suppression_reason": "",
         "disposition_detail": "Usage drop in engagement calls for: usage review check-in.",
+        "is_current": True,
+        "due_on": "2026-03-03",
     },
     "Suppressed": {
         "id": 2793,

@@ -66,6 +66,11 @@ class AssessmentOut(Shown):
     run_id = serializers.IntegerField()
     customer_id = serializers.CharField()
     contributions = Contributions(source="*")
+    is_current = serializers.BooleanField(help_text="Whether it holds now: one of each customer does.")
+    due_on = serializers.DateField(
+        allow_null=True,
+        help_text="The first day on which days alone can change it; null: none, or it is over.",
+    )
     risk_factors = serializers.ListField(child=serializers.CharField())
 
     class Meta:
@@ -74,7 +79,8 @@ class AssessmentOut(Shown):
             "id", "run_id", "customer_id", "as_of", "journey_stage", "days_in_state", "stage_health",
             "signal_risk", "friction_score", "overall_risk_score", "churn_risk_score", "contributions",
             "risk_tier", "urgency", "risk_factors", "confidence", "recommended_action", "channel",
-            "priority_score", "disposition", "suppression_reason", "disposition_detail",
+            "priority_score", "disposition", "suppression_reason", "disposition_detail", "is_current",
+            "due_on",
         )  # fmt: skip
 
 
@@ -87,12 +93,14 @@ class SuppressedFilters(django_filters.FilterSet):
 class AssessmentFilters(django_filters.FilterSet):
     run_id = Id()
     customer_id = Is()
+    is_current = django_filters.BooleanFilter()
     disposition = OneOf(choices=Assessment._meta.get_field("disposition").choices)
     risk_tier = OneOf(choices=Assessment._meta.get_field("risk_tier").choices)
 
 
 class Assessments(NumberedRows):
-    """What runs concluded: of one run by customer, of one customer the latest first."""
+    """What runs concluded: of one run by customer, of one customer the latest first. A run keeps only what is
+    other than what held before: with `is_current=true` it is what holds of each customer by now."""
 
     noun = "assessment"
     needs = ASSESSMENTS

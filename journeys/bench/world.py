@@ -193,6 +193,8 @@ class Copier:
                     "id": self._number(Assessment),
                     "run_id": run,
                     "as_of": (self.now - timedelta(weeks=weeks)).date(),
+                    "is_current": weeks == 0,
+                    "held_until_run": self.runs[-1] if weeks else None,
                 }
                 for weeks, run in ((1, self.runs[-2]), (0, self.runs[-1]))
             ],

@@ -130,9 +130,20 @@ class RunRange(models.Model):
         return f"Range {self.number} of run {self.run_id}"
 
 
+class AssessmentQuerySet(models.QuerySet):
+    def current(self):
+        """What holds now: of each customer with an open stage the latest, which may be of an earlier run."""
+        return self.filter(is_current=True)
+
+
 class Assessment(models.Model):
     """What a run concluded about a customer: the scores, each with what it is made of, and whether an
-    intervention was proposed, suppressed or not called for, with the reason."""
+    intervention was proposed, suppressed or not called for, with the reason.
+
+    A run writes one only where it concluded something else than the current one says; what days alone move
+    (the days in the stage, and what follows from them in the score) is of the day that it names. `digest` is
+    of what is compared, `due_on` the first day on which days alone can change the decision, and
+    `held_until_run` the run that ended it: its own where it was made for a day before that of the current."""
 
     run = models.ForeignKey(PipelineRun, models.CASCADE, related_name="assessments")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="assessments", db_index=False)
@@ -158,13 +169,25 @@ class Assessment(models.Model):
     disposition = models.CharField(max_length=20, choices=choices(Disposition))
     suppression_reason = models.CharField(max_length=30, blank=True, choices=choices(SuppressionReason))
     disposition_detail = models.CharField(max_length=300, blank=True)
+    is_current = models.BooleanField("holds now", default=False, editable=False)
+    due_on = models.DateField("due again on", null=True, editable=False)
+    digest = models.BigIntegerField(null=True, editable=False)
+    held_until_run = models.BigIntegerField(null=True, editable=False)
+
+    objects = AssessmentQuerySet.as_manager()
 
     class Meta:
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(fields=["run", "customer"], name="journeys_assessed_once_a_run")
+            models.UniqueConstraint(fields=["run", "customer"], name="journeys_assessed_once_a_run"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(is_current=True), name="journeys_one_current_assessment"
+            ),
         ]
         indexes = [
+            models.Index(
+                fields=["due_on", "customer"], condition=Q(is_current=True), name="journeys_assessment_due"
+            ),
             models.Index(fields=["customer", "-as_of", "-id"], name="journeys_assessment_history"),
             models.Index(fields=["run", "disposition"], name="journeys_run_disposition"),
         ]

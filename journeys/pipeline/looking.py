@@ -7,9 +7,10 @@ from django.db import IntegrityError, transaction
 
 from journeys.domain.vocabulary import Disposition, Tier
 from journeys.models import Intervention
+from journeys.pipeline.changes import disposition_of
 from journeys.pipeline.ranges import Claim
 from journeys.pipeline.steps import RANGE_STEPS, Context, Part, Range, data_loading
-from journeys.pipeline.store import disposition_of, foresee_range, store_range
+from journeys.pipeline.store import foresee_range, store_range
 from journeys.pipeline.totals import Totals
 
 # How often a range is tried again when somebody else began something with one of its customers meanwhile.
@@ -62,6 +63,7 @@ def _write(context: Context, batch: Range, totals: Totals, claim: Claim | None) 
 
 def _count(batch: Range, totals: Totals) -> None:
     totals.proposed = len(batch.proposals)
+    totals.unchanged_by = batch.unchanged
     totals.by_policy, totals.auto_approved = batch.by_policy, batch.auto_approved
     for case in batch.assessed:
         disposition, reason, _ = disposition_of(case)

@@ -5,10 +5,12 @@ number; the others look at the run as a whole. Execution is never a step: worker
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import NamedTuple
 
 from django.conf import settings
@@ -18,11 +20,13 @@ from approvals.rules import Authority
 from journeys import cases, history, reports
 from journeys.cases import Case, NewFinding, Span
 from journeys.domain import holdout
+from journeys.domain.due import Lines
 from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
 from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
+from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, measuring
@@ -66,6 +70,10 @@ class Context:
         with totals.timed(step) as progress:
             yield progress
 
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines(self.rules)
+
     @property
     def policy_may_decide(self) -> bool:
         """A run on a day long past decides nothing alone: its recommendations are out of date."""
@@ -88,12 +96,15 @@ class Range:
     second look decides, each with its priority: they are proposed then, and not now. `assessed` are those
     with an open state.
 
-    `decided_before` is how many the policy has decided already of what shares its cap."""
+    `decided_before` is how many the policy has decided already of what shares its cap. `current` is what held
+    of the customers before, and `unchanged` counts what holds on."""
 
     cases: list[Case]
     past: dict[str, history.Past]
     part: Part
     decided_before: int = 0
+    current: dict[str, Current] = field(default_factory=dict)
+    unchanged: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.perf_counter)
     proposals: list[Proposal] = field(default_factory=list)
     waiting: dict[str, Case] = field(default_factory=dict)
@@ -121,12 +132,15 @@ _WAITING = (SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
 
 
 def data_loading(context: Context, part: Part, progress: Progress) -> Range:
+    # Before the inputs: what makes one of these due while the inputs are read is seen when they are written.
+    is_compared = not context.dry_run and part.decided is None
+    current = current_of(part.span) if is_compared else {}
     loaded = cases.load(part.span, as_of=context.run.as_of, rules=context.rules)
     progress.count(len(loaded), sum(case.stage is not None for case in loaded))
     # Runs for what was received share the cap of the day.
     of_events = context.run.scope == PipelineRun.Scope.MARKED
     used = allowance.used(context.today) if of_events else 0
-    return Range(loaded, history.past_of(part.span), part, used)
+    return Range(loaded, history.past_of(part.span), part, used, current)
 
 
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
@@ -328,6 +342,8 @@ def counts_of(context: Context) -> dict:
         "suppressed_by": dict(counted.suppressed_by),
         "below_confidence": counted.below_confidence,
         "not_assessed": counted.not_assessed,
+        "unchanged": counted.unchanged_by.total(),
+        "unchanged_by": dict(counted.unchanged_by),
         "by_policy": counted.by_policy,
         "auto_approved": counted.auto_approved,
         "pending_approvals": ApprovalRequest.objects.pending().count(),

@@ -1,5 +1,9 @@
 """Writing what the steps found out about a range of customers, in one transaction."""
 
+from collections.abc import Sequence
+
+from django.db import IntegrityError
+
 from approvals.rows import insert
 from journeys import cases
 from journeys.batches import in_batches
@@ -8,6 +12,7 @@ from journeys.domain.effect import customers_needed
 from journeys.domain.holdout import Arm
 from journeys.domain.vocabulary import Disposition, FindingKind
 from journeys.models import Assessment, Assignment, Intervention, JourneyState, PipelineRun, Signal
+from journeys.pipeline.changes import Changes, Current, Fresh, disposition_of, sort_out
 from journeys.pipeline.steps import Context, Range
 from journeys.services import allowance, findings, marks
 from journeys.services.proposals import (
@@ -23,8 +28,11 @@ _NOTED = 1_000
 
 
 def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
-    """Write a range within the caller's transaction: assessments, findings, and what is proposed with its
-    requests. Returns what was proposed, by customer."""
+    """Write a range within the caller's transaction: the assessments that changed, findings, and what is
+    proposed with its requests. Returns what was proposed, by customer.
+
+    Raises IntegrityError where somebody else began something with one of the customers, or concluded
+    something about one, since the range was read."""
     if context.run.scope == PipelineRun.Scope.MARKED:
         # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
         # while waiting for that, and here the head would wait for the mark.
@@ -47,7 +55,15 @@ def foresee_range(context: Context, batch: Range) -> dict[str, Intervention]:
 
 def _store_first_look(context: Context, batch: Range) -> None:
     unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
-    insert(Assessment, _ASSESSMENT, [_assessment(case, context.run) for case in batch.assessed])
+    changes = sort_out(
+        batch.cases,
+        batch.current,
+        as_of=context.run.as_of,
+        policy_id=context.policy.pk,
+        lines=context.lines,
+    )
+    batch.unchanged = changes.unchanged
+    _write(changes, context.run)
     context.note([finding for case in batch.cases for finding in case.findings])
     for start in range(0, len(unchecked), 500):
         JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
@@ -60,12 +76,15 @@ def _store_first_look(context: Context, batch: Range) -> None:
 
 def _put_right(context: Context, batch: Range) -> None:
     """The first look said of all these that they are proposed. Where something came in between, its row says
-    what became of them."""
+    what became of them; without a digest, so that the next look writes it anew."""
     for case in batch.assessed:
         disposition, reason, detail = disposition_of(case)
         if disposition != Disposition.PROPOSED:
             Assessment.objects.filter(run=context.run, customer=case.customer.customer_id).update(
-                disposition=disposition, suppression_reason=reason, disposition_detail=detail[:300]
+                disposition=disposition,
+                suppression_reason=reason,
+                disposition_detail=detail[:300],
+                digest=None,
             )
 
 
@@ -106,11 +125,34 @@ _ASSESSMENT = (
     "risk_tier", "urgency", "risk_factors",
     "confidence", "recommended_action", "channel", "priority_score",
     "disposition", "suppression_reason", "disposition_detail",
+    "is_current", "due_on", "digest", "held_until_run",
 )  # fmt: skip
 
 
-def _assessment(case: Case, planned: PipelineRun) -> tuple:
+def _write(changes: Changes, run: PipelineRun) -> None:
+    _hold([*changes.former, *(row for rows in changes.due.values() for row in rows)])
+    former = [row.id for row in changes.former]
+    if former:
+        Assessment.objects.filter(pk__in=former).update(is_current=False, held_until_run=run.pk)
+    for due_on, rows in changes.due.items():
+        Assessment.objects.filter(pk__in=[row.id for row in rows]).update(due_on=due_on)
+    insert(Assessment, _ASSESSMENT, [_assessment(fresh, run) for fresh in changes.fresh])
+
+
+def _hold(rows: Sequence[Current]) -> None:
+    """Lock them, in the order of keys, as long as they stand as they were read: another run may have
+    concluded something since, or something may have made them due."""
+    if not rows:
+        return
+    read = {row.id: row.due_on for row in rows}
+    there = Assessment.objects.current().filter(pk__in=read).order_by("pk").select_for_update()
+    if dict(there.values_list("pk", "due_on")) != read:
+        raise IntegrityError("A customer of the range was looked at by another run meanwhile.")
+
+
+def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
     """In the order of _ASSESSMENT."""
+    case = fresh.case
     disposition, reason, detail = disposition_of(case)
     state, risk, plan = case.state, case.risk, case.plan
     return (
@@ -121,16 +163,8 @@ def _assessment(case: Case, planned: PipelineRun) -> tuple:
         risk.tier, risk.urgency, case.reasons,
         plan.confidence, plan.action or "", plan.channel or "", plan.priority,
         disposition, reason, detail[:300],
+        fresh.is_current, fresh.due_on, fresh.digest, None if fresh.is_current else planned.pk,
     )  # fmt: skip
-
-
-def disposition_of(case: Case) -> tuple[Disposition, str, str]:
-    """What becomes of an assessed customer: the word, the suppression's reason, and a sentence."""
-    if case.plan.action is None:
-        return Disposition.BELOW_CONFIDENCE, "", " ".join(case.plan.reasons)
-    if case.suppression is not None:
-        return Disposition.SUPPRESSED, case.suppression.reason, case.suppression.detail
-    return Disposition.PROPOSED, "", " ".join(case.plan.reasons)
 
 
 def note_portfolio_findings(context: Context) -> None:

@@ -23,7 +23,7 @@ class Progress:
 @dataclass(slots=True)
 class Totals:
     """The figures of the customers that were looked at, and each step's progress, by its name. `signals` are
-    those in force that belong to them."""
+    those in force that belong to them, `unchanged_by` counts whose conclusion holds on, by what it says."""
 
     customers: int = 0
     signals: int = 0
@@ -34,6 +34,7 @@ class Totals:
     by_policy: int = 0
     auto_approved: int = 0
     suppressed_by: Counter[str] = field(default_factory=Counter)
+    unchanged_by: Counter[str] = field(default_factory=Counter)
     steps: dict[str, Progress] = field(default_factory=dict)
 
     def of(self, step: str) -> Progress:
@@ -50,6 +51,7 @@ class Totals:
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.suppressed_by.update(other.suppressed_by)
+        self.unchanged_by.update(other.unchanged_by)
         for name, progress in other.steps.items():
             mine = self.of(name)
             mine.seconds += progress.seconds
@@ -58,6 +60,7 @@ class Totals:
     def as_json(self) -> dict:
         return {name: getattr(self, name) for name in _NUMBERS} | {
             "suppressed_by": dict(self.suppressed_by),
+            "unchanged_by": dict(self.unchanged_by),
             "steps": {
                 name: [round(progress.seconds, 6), progress.taken, progress.given]
                 for name, progress in self.steps.items()
@@ -70,6 +73,7 @@ class Totals:
         return cls(
             **{name: told[name] for name in _NUMBERS},
             suppressed_by=Counter(told["suppressed_by"]),
+            unchanged_by=Counter(told["unchanged_by"]),
             steps={name: Progress(*row) for name, row in told["steps"].items()},
         )
 

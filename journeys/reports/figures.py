@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Authority, Status, Verdict
+from journeys import held
 from journeys.domain.signals import window
 from journeys.domain.vocabulary import (
     Disposition,
@@ -32,7 +33,7 @@ from journeys.domain.vocabulary import (
     Stage,
     Tier,
 )
-from journeys.models import Assessment, Finding, Intervention, PipelineRun, Signal
+from journeys.models import Finding, Intervention, PipelineRun, Signal
 from journeys.reports.outcomes import outcome_figures
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
@@ -55,7 +56,7 @@ def collect(run: PipelineRun) -> dict:
         kind=INTERVENTION,
         **_of_customer(run, "concerning"),
     )
-    assessments = Assessment.objects.filter(run=run)
+    assessments = held.after(run)
     proposed_here = _decisions_of_run(run)
     decisions = _decided(decided)
     return {

@@ -1,11 +1,25 @@
-"""What a run over the portfolio amounts to, counted from its rows as it ends. Reads only."""
+"""What a run over the portfolio amounts to, counted from what holds as it ends. Reads only."""
 
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db.models import Case, CharField, Count, F, FilteredRelation, Q, QuerySet, Sum, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 
+from journeys import held
 from journeys.domain.vocabulary import (
     ExecutionMode,
     InterventionStatus,
@@ -34,44 +48,48 @@ def _known(field: str, words) -> Case:
 
 STAGE = _known("journey_stage", Stage)
 SEGMENT = _known("customer__segment", Segment)
-_ROSE = Q(risk_tier=Tier.HIGH, then__risk_tier__in=[Tier.MEDIUM, Tier.LOW]) | Q(
-    risk_tier=Tier.MEDIUM, then__risk_tier=Tier.LOW
-)
+_ROSE = Q(risk_tier=Tier.HIGH, then__in=[Tier.MEDIUM, Tier.LOW]) | Q(risk_tier=Tier.MEDIUM, then=Tier.LOW)
 
 
 def collect(run: PipelineRun) -> dict:
     """The fields of the run's PortfolioSnapshot, but for the run itself. The customers' values and segments
-    are taken as they stand at this moment. The run is read once, and once more for those whose tier rose."""
-    since = latest_before(run)
+    are taken as they stand at this moment. Every customer counts with what holds, whichever run concluded it;
+    that is read once, and once more for those whose tier rose."""
+    before = latest_before(run)
+    since = before and before.run
     cells, moves = _counted(run, since)
     return {
         "as_of": run.as_of,
         "since_id": since and since.pk,
         "cells": cells,
         "moves": moves if since else [],
-        "risen": _risen(run, since.pk) if since else [],
+        "risen": _risen(run, since) if since else [],
         "protected": protected(run.as_of),
     }
 
 
 def latest_before(run: PipelineRun) -> PortfolioSnapshot | None:
     earlier = PortfolioSnapshot.objects.filter(as_of__lte=run.as_of, run__status=PipelineRun.Status.SUCCEEDED)
-    return earlier.exclude(pk=run.pk).order_by("-as_of", "-run_id").first()
+    return earlier.exclude(pk=run.pk).select_related("run").order_by("-as_of", "-run_id").first()
 
 
-def _beside(run: int, other: int | None, name: str) -> QuerySet[Assessment]:
-    """A run's assessments, each with what the other run concluded about the same customer, if anything."""
-    relation = FilteredRelation("customer__assessments", condition=Q(customer__assessments__run=other))
-    return Assessment.objects.filter(run=run).annotate(**{name: relation})
+def _with_tier_then(rows: QuerySet[Assessment], since: PipelineRun) -> QuerySet[Assessment]:
+    """Each with the customer's tier after the run `since`, null where nothing held then. What has held since
+    tells it itself; only for the others is it looked up."""
+    mine = Assessment.objects.filter(held.holding_at(since), customer=OuterRef("customer"))
+    unmoved = Q(run_id__lte=since.pk, as_of__lte=since.as_of)
+    then = Subquery(mine.order_by("-pk").values("risk_tier")[:1])
+    return rows.annotate(then=Case(When(unmoved, then=F("risk_tier")), default=then))
 
 
-def _counted(run: PipelineRun, since: PortfolioSnapshot | None) -> tuple[list, list]:
+def _counted(run: PipelineRun, since: PipelineRun | None) -> tuple[list, list]:
     """The cells and the moves."""
     cells: defaultdict[tuple, list] = defaultdict(lambda: [0, 0, Decimal(0)])
     moves: Counter = Counter()
+    holding = held.after(run)
+    holding = _with_tier_then(holding, since) if since else holding.annotate(then=Value(""))
     rows = (
-        _beside(run.pk, since and since.pk, "then")
-        .values_list(STAGE, SEGMENT, "customer__currency", "then__risk_tier", "risk_tier")
+        holding.values_list(STAGE, SEGMENT, "customer__currency", "then", "risk_tier")
         .annotate(
             customers=Count("pk"),
             valued=Count("customer__account_value"),
@@ -91,20 +109,24 @@ def _counted(run: PipelineRun, since: PortfolioSnapshot | None) -> tuple[list, l
     )
 
 
-def _gone(run: PipelineRun, since: PortfolioSnapshot, still_there: int) -> Counter:
-    """Those whom only the earlier run assessed. As a rule there are none, which their number tells."""
-    if sum(customers for *_, customers, _, _ in since.cells) == still_there:
+def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
+    """Those of whom only after the earlier run something held. As a rule there are none, which their number
+    tells."""
+    if sum(customers for *_, customers, _, _ in since.snapshot.cells) == still_there:
         return Counter()
-    gone = _beside(since.pk, run.pk, "now").filter(now__isnull=True).values_list(SEGMENT, "risk_tier")
+    now = held.after(run).filter(customer=OuterRef("customer"))
+    gone = Assessment.objects.filter(~Exists(now), held.holding_at(since)).values_list(SEGMENT, "risk_tier")
     counted = gone.annotate(customers=Count("pk")).order_by()
     return Counter({(segment, before, ""): customers for segment, before, customers in counted})
 
 
-def _risen(run: PipelineRun, since: int) -> list:
+def _risen(run: PipelineRun, since: PipelineRun) -> list:
     """Highest risk first, and the first ones of each segment."""
-    rose = _beside(run.pk, since, "then").filter(_ROSE).order_by("-overall_risk_score", "customer_id")
+    rose = (
+        _with_tier_then(held.after(run), since).filter(_ROSE).order_by("-overall_risk_score", "customer_id")
+    )
     kept, taken = [], Counter()
-    columns = ("customer_id", SEGMENT, "then__risk_tier", "risk_tier", "overall_risk_score")
+    columns = ("customer_id", SEGMENT, "then", "risk_tier", "overall_risk_score")
     for row in rose.values_list(*columns).iterator():
         taken[row[1]] += 1
         if taken[row[1]] <= RISEN_KEPT:

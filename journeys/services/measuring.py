@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from approvals.models import ApprovalRequest
 from journeys.batches import in_batches
+from journeys.domain.journey_state import evaluate
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Polarity
 from journeys.models import (
@@ -28,6 +29,7 @@ from journeys.models import (
 from journeys.services.proposals import KIND
 
 _AT_ONCE = 500
+_SEEN = ("churn_risk_score", "journey_stage", "stage_health", "as_of", "days_in_state")
 
 
 class _Subject(NamedTuple):
@@ -99,11 +101,20 @@ def _measure(
 ) -> int:
     """All of one day at once: the subjects differ by customer only."""
     until = since + timedelta(days=days)
+    looked_at = PipelineRun.objects.filter(
+        scope=PipelineRun.Scope.PORTFOLIO,
+        status=PipelineRun.Status.SUCCEEDED,
+        as_of__gt=since,
+        as_of__lte=until,
+    ).exists()
     for chunk in in_batches(subjects, _AT_ONCE):
         facts = {
-            row.pk: row for row in _facts([one.customer_id for one in chunk], since, until, rules).iterator()
+            row.pk: row
+            for row in _facts(
+                [one.customer_id for one in chunk], since, until, rules, looked_at=looked_at
+            ).iterator()
         }
-        seen = Assessment.objects.only("churn_risk_score", "journey_stage", "stage_health").in_bulk(
+        seen = Assessment.objects.only(*_SEEN).in_bulk(
             {pk for row in facts.values() for pk in (row.seen_before, row.seen_then) if pk}
         )
         values = _values_at_stake(chunk) if key == "intervention_id" else {}
@@ -111,7 +122,7 @@ def _measure(
             [
                 _row(
                     one._replace(value=values.get(one.key, one.value)),
-                    key, facts[one.customer_id], seen, since, until, days, run,
+                    key, facts[one.customer_id], seen, since, until, days, run, rules,
                 )
                 for one in chunk
             ],
@@ -121,11 +132,19 @@ def _measure(
     return len(subjects)
 
 
-def _facts(customer_ids: Sequence[str], since: date, until: date, rules: PolicyDocument) -> QuerySet:
-    mine = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id").values("pk")
+def _facts(
+    customer_ids: Sequence[str], since: date, until: date, rules: PolicyDocument, *, looked_at: bool
+) -> QuerySet:
+    """`looked_at`: whether a run looked at everybody within the days. It kept only what it found changed:
+    what held before, and was not ended, is then what it saw."""
+    mine = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id")
+    then = Q(as_of__gt=since, as_of__lte=until)
+    if looked_at:
+        goes_on = Exists(mine.filter(as_of__gt=until).order_by())
+        then |= Q(as_of__lte=since) & (Q(is_current=True) | goes_on)
     return Customer.objects.filter(pk__in=customer_ids).annotate(
-        seen_before=Subquery(mine.filter(as_of__lte=since)[:1]),
-        seen_then=Subquery(mine.filter(as_of__gt=since, as_of__lte=until)[:1]),
+        seen_before=Subquery(mine.filter(as_of__lte=since).values("pk")[:1]),
+        seen_then=Subquery(mine.filter(then).values("pk")[:1]),
         negative=_signals(Polarity.NEGATIVE, since, until, rules),
         positive=_signals(Polarity.POSITIVE, since, until, rules),
     )
@@ -157,6 +176,7 @@ def _row(
     until: date,
     days: int,
     run: PipelineRun,
+    rules: PolicyDocument,
 ) -> Measurement:
     before, then = seen.get(customer.seen_before), seen.get(customer.seen_then)
     return Measurement(
@@ -165,8 +185,8 @@ def _row(
         checkpoint_days=days,
         since=since,
         until=until,
-        churn_before=before and before.churn_risk_score,
-        churn_after=then and then.churn_risk_score,
+        churn_before=before and _churn_on(since, before, rules),
+        churn_after=then and _churn_on(until, then, rules),
         stage_before=before.journey_stage if before else "",
         stage_after=then.journey_stage if then else "",
         health_before=before.stage_health if before else "",
@@ -179,6 +199,15 @@ def _row(
         churned_on=_within(customer.churned_on, since, until),
         run=run,
     )
+
+
+def _churn_on(day: date, seen: Assessment, rules: PolicyDocument) -> float:
+    """The churn risk of an assessment that still held on that day: by then only the days had moved it."""
+    then, now = (
+        evaluate(stage=seen.journey_stage, days=seen.days_in_state + more, policy=rules).friction_score
+        for more in (0, max(0, (day - seen.as_of).days))
+    )
+    return round(min(1.0, seen.churn_risk_score + rules.risk.churn.friction_score * (now - then)), 3)
 
 
 def _within(day: date | None, since: date, until: date) -> date | None:

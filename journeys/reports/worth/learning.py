@@ -7,11 +7,12 @@ from typing import NamedTuple
 from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 
 from approvals.rules import Authority, Verdict
+from journeys import held
 from journeys.domain import learning
 from journeys.domain.effect import Share
 from journeys.domain.learning import BANDS, SUCCESS, Calibration, Overrides, band, band_label
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus
-from journeys.models import Assessment, Customer, Intervention, PipelineRun
+from journeys.models import Customer, Intervention, PipelineRun
 from journeys.reports.outcomes import ExactSum
 from journeys.reports.worth.returns import assumptions, reviews
 from journeys.reports.worth.rows import latest_outcomes
@@ -207,7 +208,7 @@ def calibrate(scope: Scope) -> tuple[list[Calibration], date | None]:
         return [], None
     # Who has left is few: the customers need not be joined with all that was assessed.
     gone = Customer.objects.filter(churned_on__gt=then.as_of, churned_on__lte=then.as_of + days)
-    rated = Assessment.objects.filter(run=then)
+    rated = held.after(then)
     of, left = _by_band(rated), _by_band(rated.filter(customer__in=gone.values("pk")))
     # Who had left before could not leave again.
     before = _by_band(rated.filter(customer__churned_on__lte=then.as_of))

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from journeys import held
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
 from journeys.domain.vocabulary import Tier
-from journeys.models import Assessment, Customer, PipelineRun
+from journeys.models import Customer, PipelineRun
 from journeys.reports.outcomes import ExactSum
 from journeys.reports.worth.effects import effects
 from journeys.reports.worth.learning import learn
@@ -121,8 +122,8 @@ def _completeness() -> Figure:
 
 
 def _at_risk(scope: Scope) -> list[Figure]:
-    """The amounts of each currency, each customer once: a run assesses nobody twice."""
-    rated = Assessment.objects.filter(run=scope.run, customer__account_value__isnull=False)
+    """The amounts of each currency, each customer once, by what holds as the run ends."""
+    rated = held.after(scope.run).filter(customer__account_value__isnull=False)
     of_all, of_those = _values(rated), _values(rated.filter(risk_tier__in=[Tier.HIGH, Tier.MEDIUM]))
     return [Figure(of_those.get(currency, 0.0), total, currency) for currency, total in of_all.items()]
 

@@ -1,0 +1,117 @@
+"""What of a run's conclusions is written: those that are other than what holds already."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import blake2b
+from typing import NamedTuple
+
+from journeys.cases import Case, Span
+from journeys.domain.due import Lines
+from journeys.domain.vocabulary import Disposition
+from journeys.models import Assessment
+
+
+class Current(NamedTuple):
+    """The assessment of a customer that holds, as far as it is compared. One that an earlier release wrote
+    has no digest, and is written anew."""
+
+    id: int
+    as_of: date
+    digest: int | None
+    due_on: date | None
+
+
+class Fresh(NamedTuple):
+    """An assessment to be written. It does not become the current one where that is of a later day."""
+
+    case: Case
+    is_current: bool
+    due_on: date | None
+    digest: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """`former` hold no longer; `due` hold on, and are due on another day than they say. `unchanged` counts
+    those that hold on by what they say: the reason why not, or that the confidence is too low."""
+
+    fresh: list[Fresh] = field(default_factory=list)
+    former: list[Current] = field(default_factory=list)
+    due: dict[date | None, list[Current]] = field(default_factory=lambda: defaultdict(list))
+    unchanged: Counter[str] = field(default_factory=Counter)
+
+
+def current_of(span: Span) -> dict[str, Current]:
+    rows = span.of(Assessment.objects.current()).values_list("customer_id", *Current._fields)
+    return {row[0]: Current(*row[1:]) for row in rows.iterator()}
+
+
+def sort_out(
+    cases: Iterable[Case], current: dict[str, Current], *, as_of: date, policy_id: int, lines: Lines
+) -> Changes:
+    """What is proposed is always written: each run's proposals have their assessments."""
+    changes = Changes()
+    for case in cases:
+        before = current.get(case.customer.customer_id)
+        if case.state is None:
+            # Without a stage nothing holds any more.
+            if before is not None and before.as_of <= as_of:
+                changes.former.append(before)
+            continue
+        disposition, reason, detail = disposition_of(case)
+        digest = _digest(case, policy_id, disposition, reason, detail)
+        due_on = _due_on(case, as_of, lines)
+        proposed = disposition == Disposition.PROPOSED
+        if before is not None and before.as_of > as_of:
+            changes.fresh.append(Fresh(case, False, None, digest))
+            if proposed:  # something is open with the customer, of which the current one knows nothing
+                changes.due[before.as_of].append(before)
+        elif before is not None and before.digest == digest and not proposed:
+            changes.unchanged[str(reason or disposition)] += 1
+            if before.due_on != due_on:
+                changes.due[due_on].append(before)
+        else:
+            changes.fresh.append(Fresh(case, True, due_on, digest))
+            if before is not None:
+                changes.former.append(before)
+    return changes
+
+
+def disposition_of(case: Case) -> tuple[Disposition, str, str]:
+    """What becomes of an assessed customer: the word, the suppression's reason, and a sentence."""
+    if case.plan.action is None:
+        return Disposition.BELOW_CONFIDENCE, "", " ".join(case.plan.reasons)
+    if case.suppression is not None:
+        return Disposition.SUPPRESSED, case.suppression.reason, case.suppression.detail
+    return Disposition.PROPOSED, "", " ".join(case.plan.reasons)
+
+
+def _digest(case: Case, policy_id: int, disposition: str, reason: str, detail: str) -> int:
+    """Of all that was concluded but what days alone move: the days in the stage, the parts of the scores that
+    follow from them, and the sentences that tell these."""
+    risk, summary, plan = case.risk, case.summary, case.plan
+    parts = risk.contributions
+    told = (
+        policy_id, case.stage.journey_stage, case.state.health, case.state.friction,
+        case.value, summary.signal_risk, parts.signals, parts.customer_value, parts.signal_count,
+        risk.tier, risk.urgency, plan.action, plan.channel, disposition, reason, detail if reason else "",
+        *case.person_reasons, *summary.reasons,
+    )  # fmt: skip
+    text = "\n".join(map(str, told))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _due_on(case: Case, as_of: date, lines: Lines) -> date | None:
+    return lines.due_on(
+        as_of=as_of,
+        stage=case.stage.journey_stage,
+        entered_on=case.stage.state_entered_at,
+        state=case.state,
+        signals=case.signals,
+        ahead=case.ahead,
+        risk=case.risk,
+        plan=case.plan,
+        suppression=case.suppression,
+    )
