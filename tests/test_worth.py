@@ -347,7 +347,7 @@ def test_calibration_counts_who_left_after_the_score_by_band(lived):
     learnt = lived.results["learning"]["calibration"]
     then = PipelineRun.objects.filter(as_of=date.fromisoformat(learnt["of"]), scope="portfolio").last()
     counted = defaultdict(lambda: [0, 0])
-    rows = Assessment.objects.filter(run__lte=then).select_related("customer").order_by("run")
+    rows = Assessment.objects.filter(run__lte=then).select_related("customer").order_by("run_id")
     for row in {row.customer_id: row for row in rows}.values():
         left = row.customer.churned_on
         if left is None or left > then.as_of:
