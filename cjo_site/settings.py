@@ -228,6 +228,8 @@ WORKERS = env.number("WORKERS", 2, least=1, most=64)
 RUN_TASKS = env.number("RUN_TASKS", 2 * WORKERS, least=1, most=1000)
 # So many customers a run reads and writes at once: on SQLite nobody else writes while it does.
 RANGE_SIZE = env.number("RANGE_SIZE", 2000, least=1, most=20_000)
+# Every so many days the daily run looks at everybody, not only at what changed or is due.
+FULL_RUN_DAYS = env.number("FULL_RUN_DAYS", 7, least=1, most=365)
 
 Q_CLUSTER = {
     "name": "cjo",

@@ -52,6 +52,7 @@ class RunDocument:
             "run_id": run.pk,
             "status": "succeeded" if run.status != PipelineRun.Status.FAILED else "failed",
             "scope": run.scope_text,
+            "changed_only": run.changed_only,
             "as_of": run.as_of.isoformat(),
             "policy": {"name": run.policy.name, "version": run.policy.version},
             "customers": run.counts.get("customers"),
@@ -78,10 +79,13 @@ class RunDocument:
         counts = run.counts
         signals = counts["signals"]
         title = f"Run {run.pk} {run.status}" if run.pk else "Dry run, nothing was written"
+        only = f" changed or due, {counts['not_looked_at']} others not looked at" if run.changed_only else ""
+        orphaned = "" if signals["orphaned"] is None else f", {signals['orphaned']} orphaned"
         out.write(
             f"{title}: as of {run.as_of}, policy {run.policy}, {run.scope_text}\n"
-            f"  {counts['customers']} customers, {counts['at_risk']} at medium risk or above; "
-            f"{signals['received']} signals, {signals['matched']} matched, {signals['orphaned']} orphaned\n"
+            f"  {counts['customers']} customers{only}, {counts['at_risk']} at medium risk or above; "
+            f"{signals['received']} signals, {signals['matched']} matched{orphaned}\n"
+            f"  {counts['unchanged']} unchanged since an earlier run\n"
             f"  {counts['proposed']} proposed ({counts['by_policy']} on the policy's own authority), "
             f"{counts['suppressed']} suppressed; {counts['pending_approvals']} wait for a decision\n"
         )

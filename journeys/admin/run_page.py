@@ -158,7 +158,8 @@ def _unchanged_by(counts: dict) -> dict[str, int]:
 
 def _became(run: PipelineRun, counts: dict) -> list[Became]:
     """What the run concluded anew, and how many stand as they stood. Run by run, nobody counts twice."""
-    total = max(1, counts["customers"])
+    not_looked_at = counts.get("not_looked_at", 0)
+    total = max(1, counts["customers"] + not_looked_at)
 
     def row(text: str, number: int, url: str, *, part: bool = False) -> Became:
         return Became(text, number, round(100 * number / total, 1), url, part)
@@ -186,6 +187,8 @@ def _became(run: PipelineRun, counts: dict) -> list[Became]:
     ]
     if unchanged:
         rows.append(row("Unchanged since an earlier run", sum(unchanged.values()), ""))
+    if run.changed_only:
+        rows.append(row("Not looked at: nothing new, and not due", not_looked_at, ""))
     if counts["not_assessed"]:
         # A finding is made once, by the first run that made it.
         missing = _list("finding", kind=FindingKind.MISSING_STATE, status=Finding.Status.OPEN)

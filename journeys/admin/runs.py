@@ -57,7 +57,7 @@ class PipelineRunAdmin(DeskAdmin):
     list_display = (
         column("Run", lambda row: link(row)),
         column("As of", lambda row: day(row.as_of)),
-        column("Scope", lambda row: row.scope_text),
+        column("Scope", lambda row: row.scope_text + (", what changed" if row.changed_only else "")),
         column("Policy", lambda row: row.policy),
         column("At risk", lambda row: number(row.counts.get("at_risk", "–"))),
         column("Proposed", lambda row: number(row.counts.get("proposed", "–"))),

@@ -30,8 +30,8 @@ class RunOut(Shown):
         model = PipelineRun
         fields = (
             "id", "status", "scope", "customer_id", "as_of", "policy", "goal", "steps", "counts",
-            "auto_approve_for_testing", "dry_run", "requested_by_name", "door", "queued_at", "started_at",
-            "heartbeat_at", "finished_at", "cancelled_at", "cancelled_by", "error",
+            "auto_approve_for_testing", "dry_run", "changed_only", "requested_by_name", "door", "queued_at",
+            "started_at", "heartbeat_at", "finished_at", "cancelled_at", "cancelled_by", "error",
         )  # fmt: skip
 
 

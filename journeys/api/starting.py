@@ -37,8 +37,15 @@ class RunIn(Taken):
         max_length=80, required=False, help_text="`name` or `name version`, where it is tried only."
     )
     dry_run = Flag(default=False, help_text="Write nothing but the run's own counts.")
+    changed_only = Flag(
+        default=False,
+        help_text="Look only at customers about whom something was received, or who are due; everybody, "
+        "where nothing less will do (the run's `changed_only` is then false).",
+    )
 
     def validate(self, data):
+        if data["changed_only"] and data["scope"] == "customer":
+            raise serializers.ValidationError({"changed_only": ["This goes with the scope portfolio."]})
         if (data["scope"] == "customer") != ("customer_id" in data):
             raise serializers.ValidationError({"customer_id": ["This goes with the scope customer."]})
         return data
@@ -70,6 +77,7 @@ class StartsRuns:
             as_of=wanted.get("as_of"),
             customer_id=wanted.get("customer_id", ""),
             dry_run=wanted["dry_run"],
+            changed_only=wanted["changed_only"],
         )
         run = pipeline.queue(planned)
         response = Response(self.get_serializer(run).data, status=202)

@@ -27,6 +27,11 @@ class Migration(migrations.Migration):
     dependencies = [("journeys", "0003_ranges_of_a_run")]
 
     operations = [
+        migrations.AddField(
+            "pipelinerun",
+            "changed_only",
+            models.BooleanField(default=False, verbose_name="only what changed"),
+        ),
         migrations.AddField("assessment", "digest", models.BigIntegerField(editable=False, null=True)),
         migrations.AddField(
             "assessment",

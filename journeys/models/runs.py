@@ -32,7 +32,8 @@ class PipelineRunManager(models.Manager):
 class PipelineRun(models.Model):
     """One run: its goal and plan are written before it starts, then each step's status, counts and
     seconds. `counts` holds the figures of the run's document, `results` what it was worth. The scope
-    `marked` is that of customers about whom something was received: see Mark. A run that is `spread` is
+    `marked` is that of customers about whom something was received: see Mark. One of `changed_only` looks at
+    those of the portfolio about whom something was received, or who are due. A run that is `spread` is
     carried out by all workers together, each taking the next RunRange; `finisher` is the token of the one
     that sums up."""
 
@@ -60,6 +61,7 @@ class PipelineRun(models.Model):
     report = models.JSONField(null=True, blank=True)
     auto_approve_for_testing = models.BooleanField(default=False)
     dry_run = models.BooleanField(default=False)
+    changed_only = models.BooleanField("only what changed", default=False)
     spread = models.BooleanField(default=False, editable=False)
     finisher = models.CharField(max_length=16, blank=True, editable=False)
     requested_by_key = models.CharField(max_length=80)
@@ -94,15 +96,20 @@ class PipelineRun(models.Model):
         return f"Run {self.pk}"
 
     @property
+    def takes_stock(self) -> bool:
+        """Whether it counts the portfolio as a whole; see journeys.pipeline.steps."""
+        return any(step["name"] == "kpi_calculation" and step["status"] != "skipped" for step in self.steps)
+
+    @property
     def scope_text(self) -> str:
         return f"customer:{self.customer_id}" if self.customer_id else self.scope
 
 
 class RunRange(models.Model):
-    """Customers of a run under way that are looked at together: from `first` to `last`, or those of `ids`, of
-    whom the policy decides `decided`. A worker claims it by putting its token in, and writes what it found in
-    the transaction that says that it is done; who has been silent for too long finds another's token there.
-    `left` are [priority, customer] pairs for the second look. The rows are gone when the run has ended."""
+    """Customers of a run under way that are looked at together: from `first` to `last`, or those of `ids`; in
+    the second look the policy decides those of `decided`. A worker claims it by putting its token in, and
+    writes what it found in the transaction that says that it is done; who has been silent for too long finds
+    another's token there. `left` are [priority, customer] pairs for the second look. The rows are gone when the run has ended."""
 
     class Status(models.TextChoices):
         WAITING = "waiting"

@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from approvals.rules import Actor, NotFound
 from journeys import cases
+from journeys.days import today
 from journeys.models import Intervention, PipelineRun
+from journeys.pipeline import whom
 from journeys.pipeline.alone import expected, run
 from journeys.pipeline.life import (
     RUN_TIMEOUT,
@@ -93,7 +95,7 @@ def look_at_marked() -> None:
 
 def _look_at(tokens: Mapping[str, str]) -> None:
     try:
-        run(planned_for(PipelineRun.Scope.MARKED, in_force(), EVENTS), marked=tokens)
+        run(planned_for(PipelineRun.Scope.MARKED, in_force(), EVENTS, takes_stock=False), marked=tokens)
     except RunFailed:
         if len(tokens) > 1:
             for customer_id, token in tokens.items():
@@ -101,9 +103,11 @@ def _look_at(tokens: Mapping[str, str]) -> None:
 
 
 def run_daily() -> None:
-    """What the daily schedule does: a run over the portfolio under the policy in force."""
+    """What the daily schedule does: a run over the portfolio under the policy in force. It looks at what
+    changed or is due, and every so many days at everybody."""
+    changed_only = not whom.everybody_is_due(today())
     try:
-        queue(plan_run(policy=in_force(), actor=SCHEDULE))
+        queue(plan_run(policy=in_force(), actor=SCHEDULE, changed_only=changed_only))
     except (BadScope, RunUnderWay) as refusal:
         log.warning("No daily run: %s", refusal)
 

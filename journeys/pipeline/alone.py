@@ -9,7 +9,8 @@ from types import MappingProxyType
 from journeys import cases
 from journeys.cases import Case, NewFinding, Span
 from journeys.days import today
-from journeys.models import Customer, Intervention, PipelineRun
+from journeys.models import Intervention, PipelineRun
+from journeys.pipeline import whom
 from journeys.pipeline.life import RunFailed, start
 from journeys.pipeline.looking import look_at
 from journeys.pipeline.ranges import second_look
@@ -67,7 +68,7 @@ def run(
 def finish(context: Context, recorder: Recorder) -> None:
     """The steps over the run as a whole, and its end."""
     for step in RUN_STEPS:
-        if step.is_due(context.run.scope):
+        if context.run.takes_stock or not step.takes_stock:
             recorder.beat((step,))
             with context.timed(step.name, context.totals) as progress:
                 step.function(context, progress)
@@ -103,7 +104,7 @@ def expected(planned: PipelineRun, marked: Mapping[str, str] = MappingProxyType(
     """How many customers there are to come to."""
     if planned.scope == PipelineRun.Scope.MARKED:
         return len(marked)
-    return 1 if planned.customer_id else Customer.objects.count()
+    return 1 if planned.customer_id else whom.number(planned)
 
 
 def _parts(
@@ -115,6 +116,6 @@ def _parts(
     elif planned.customer_id:
         yield Part(cases.only(planned.customer_id))
     else:
-        spans = list(cases.ranges())
+        spans = list(whom.spans(planned))
         yield from (Part(span, len(spans) == 1) for span in spans)
         yield from second_look(left, most)

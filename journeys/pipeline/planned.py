@@ -7,6 +7,7 @@ from django.conf import settings
 from approvals.rules import Actor, Refusal
 from journeys.days import today
 from journeys.models import Customer, PipelineRun, Policy
+from journeys.pipeline import whom
 from journeys.pipeline.steps import STEPS
 from journeys.services.proposals import testing_refusal
 
@@ -33,8 +34,11 @@ def plan_run(
     customer_id: str = "",
     auto_approve_for_testing: bool = False,
     dry_run: bool = False,
+    changed_only: bool = False,
 ) -> PipelineRun:
-    """An unsaved run with its goal and plan.
+    """An unsaved run with its goal and plan. With `changed_only` it looks only at those about whom something
+    was received, or who are due; where nothing less than everybody will do (no run has looked at everybody
+    yet, another policy, an earlier day), it looks at everybody all the same, and says so by that field.
 
     Raises BadScope where there is nothing to run on, the customer is unknown or the day lies ahead,
     NotInForce, and Refusal where automatic approval is refused.
@@ -51,14 +55,19 @@ def plan_run(
     auto_approve_for_testing = auto_approve_for_testing or settings.AUTO_APPROVE_FOR_TESTING
     if auto_approve_for_testing and (refusal := testing_refusal()):
         raise Refusal(refusal)
+    if changed_only and customer_id:
+        raise BadScope("Only a run over the portfolio looks at what changed only.")
+    changed_only = changed_only and not whom.everybody_because(policy, as_of)
     scope = PipelineRun.Scope.CUSTOMER if customer_id else PipelineRun.Scope.PORTFOLIO
-    planned = planned_for(scope, policy, actor)
+    takes_stock = not (changed_only and whom.stock_is_taken(as_of))
+    planned = planned_for(scope, policy, actor, takes_stock=takes_stock)
+    planned.changed_only = changed_only
     planned.customer_id, planned.as_of = customer_id or None, as_of
     planned.auto_approve_for_testing, planned.dry_run = auto_approve_for_testing, dry_run
     return planned
 
 
-def planned_for(scope: PipelineRun.Scope, policy: Policy, actor: Actor) -> PipelineRun:
+def planned_for(scope: PipelineRun.Scope, policy: Policy, actor: Actor, *, takes_stock: bool) -> PipelineRun:
     """An unsaved run of today with its goal and plan, and no further wishes."""
     return PipelineRun(
         scope=scope,
@@ -69,7 +78,7 @@ def planned_for(scope: PipelineRun.Scope, policy: Policy, actor: Actor) -> Pipel
             {
                 "name": step.name,
                 "depends_on": list(step.depends_on),
-                "status": "planned" if step.is_due(scope) else "skipped",
+                "status": "planned" if takes_stock or not step.takes_stock else "skipped",
                 "seconds": None,
                 "in": None,
                 "out": None,

@@ -9,9 +9,9 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from journeys import cases
 from journeys.cases import Span
 from journeys.models import PipelineRun, RunRange
+from journeys.pipeline import whom
 from journeys.pipeline.steps import Part
 from journeys.pipeline.totals import Totals
 
@@ -48,11 +48,11 @@ class Claim:
 
 
 def cut(run: PipelineRun) -> int:
-    """Cut the portfolio into ranges, and return their number. Raises IntegrityError where somebody else has
-    done so at this moment."""
+    """Cut those whom the run looks at into ranges, and return their number. Raises IntegrityError where
+    somebody else has done so at this moment."""
     rows = [
-        RunRange(run=run, number=number, first=span.first, last=span.last)
-        for number, span in enumerate(cases.ranges())
+        RunRange(run=run, number=number, first=span.first, last=span.last, ids=list(span.ids) or None)
+        for number, span in enumerate(whom.spans(run))
     ]
     RunRange.objects.bulk_create(rows, batch_size=500)
     return len(rows)
@@ -97,9 +97,10 @@ def claim(run: PipelineRun) -> Claim | None:
 
 
 def _part(row: RunRange, *, alone: bool) -> Part:
-    if row.ids is None:
-        return Part(Span(row.first, row.last), alone)
-    return Part(Span(ids=tuple(row.ids)), False, frozenset(row.decided))
+    span = Span(row.first, row.last, tuple(row.ids or ()))
+    if row.decided is None:
+        return Part(span, alone)
+    return Part(span, False, frozenset(row.decided))
 
 
 def are_done(run: PipelineRun) -> bool:
@@ -113,7 +114,7 @@ def is_anybody_at_work(run: PipelineRun) -> bool:
 
 
 def has_second_look(run: PipelineRun) -> bool:
-    return RunRange.objects.filter(run=run, ids__isnull=False).exists()
+    return RunRange.objects.filter(run=run, decided__isnull=False).exists()
 
 
 def totals_of(run: PipelineRun) -> Totals:

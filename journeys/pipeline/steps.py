@@ -25,11 +25,11 @@ from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
-from journeys.models import Intervention, PipelineRun, Policy, PortfolioSnapshot
+from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
 from journeys.reports import snapshots, worth
-from journeys.services import allowance, findings, measuring
+from journeys.services import allowance, findings, marks, measuring
 from journeys.services.proposals import Proposal
 
 
@@ -61,7 +61,7 @@ class Context:
     on_finding: Callable[[NewFinding], None] = lambda finding: None
     step: str = "data_loading"
     marks: Mapping[str, str] = field(default_factory=dict)
-    signals_orphaned: int = 0
+    signals_orphaned: int | None = None
     totals: Totals = field(default_factory=Totals)
 
     @contextmanager
@@ -73,6 +73,15 @@ class Context:
     @cached_property
     def lines(self) -> Lines:
         return Lines(self.rules)
+
+    @property
+    def signals_received(self) -> int:
+        """Of the customers who were looked at, and of nobody; of all, where everybody's figures are counted
+        and not everybody is looked at."""
+        if self.run.changed_only and self.run.takes_stock:
+            since, until = cases.window(self.run.as_of, self.rules)
+            return Signal.objects.filter(detected_at__gte=since, detected_at__lt=until).count()
+        return self.totals.signals + (self.signals_orphaned or 0)
 
     @property
     def policy_may_decide(self) -> bool:
@@ -97,13 +106,14 @@ class Range:
     with an open state.
 
     `decided_before` is how many the policy has decided already of what shares its cap. `current` is what held
-    of the customers before, and `unchanged` counts what holds on."""
+    of the customers before, and `unchanged` counts what holds on. `marks` are the tokens to be taken off."""
 
     cases: list[Case]
     past: dict[str, history.Past]
     part: Part
     decided_before: int = 0
     current: dict[str, Current] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
     unchanged: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.perf_counter)
     proposals: list[Proposal] = field(default_factory=list)
@@ -135,12 +145,15 @@ def data_loading(context: Context, part: Part, progress: Progress) -> Range:
     # Before the inputs: what makes one of these due while the inputs are read is seen when they are written.
     is_compared = not context.dry_run and part.decided is None
     current = current_of(part.span) if is_compared else {}
+    tokens = context.marks
+    if is_compared and context.run.changed_only:
+        tokens = marks.tokens(part.span)
     loaded = cases.load(part.span, as_of=context.run.as_of, rules=context.rules)
     progress.count(len(loaded), sum(case.stage is not None for case in loaded))
     # Runs for what was received share the cap of the day.
     of_events = context.run.scope == PipelineRun.Scope.MARKED
     used = allowance.used(context.today) if of_events else 0
-    return Range(loaded, history.past_of(part.span), part, used, current)
+    return Range(loaded, history.past_of(part.span), part, used, current, tokens)
 
 
 def journey_state_evaluation(context: Context, batch: Range, progress: Progress) -> None:
@@ -300,7 +313,7 @@ def kpi_calculation(context: Context, progress: Progress) -> None:
     if _is_measured(context):
         facts = {
             "customers": context.totals.customers,
-            "received": context.totals.signals + context.signals_orphaned,
+            "received": context.signals_received,
             "orphaned": context.signals_orphaned,
             "seconds": _seconds_over_customers(context.run),
         }
@@ -318,7 +331,8 @@ def roi_calculation(context: Context, progress: Progress) -> None:
 
 
 def _is_measured(context: Context) -> bool:
-    return context.run.scope == PipelineRun.Scope.PORTFOLIO and not context.dry_run
+    run = context.run
+    return run.scope == PipelineRun.Scope.PORTFOLIO and run.takes_stock and not context.dry_run
 
 
 def _seconds_over_customers(run: PipelineRun) -> float:
@@ -331,8 +345,9 @@ def counts_of(context: Context) -> dict:
     counted = context.totals
     return {
         "customers": counted.customers,
+        "not_looked_at": Customer.objects.count() - counted.customers if context.run.changed_only else 0,
         "signals": {
-            "received": counted.signals + context.signals_orphaned,
+            "received": counted.signals + (context.signals_orphaned or 0),
             "matched": counted.signals,
             "orphaned": context.signals_orphaned,
         },
@@ -352,7 +367,7 @@ def counts_of(context: Context) -> dict:
 
 def summary_generation(context: Context, progress: Progress) -> None:
     context.run.counts = counts_of(context)
-    if context.run.scope == PipelineRun.Scope.PORTFOLIO and not context.dry_run:
+    if _is_measured(context):
         # Whoever summed up before and died left one.
         PortfolioSnapshot.objects.update_or_create(run=context.run, defaults=snapshots.collect(context.run))
     progress.count(context.totals.customers, 1)
@@ -366,16 +381,13 @@ def report_generation(context: Context, progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of the plan. One that looks at everything is left out, and recorded as skipped, where a run was
-    for a few marked customers."""
+    """A row of the plan. One that takes stock looks at everything: it is left out, and recorded as skipped,
+    where a run is for a few marked customers, or the portfolio has been counted for that day."""
 
     name: str
     function: Callable
     depends_on: tuple[str, ...] = ()
-    when_marked: bool = True
-
-    def is_due(self, scope: str) -> bool:
-        return self.when_marked or scope != PipelineRun.Scope.MARKED
+    takes_stock: bool = False
 
 
 RANGE_STEPS = (
@@ -387,10 +399,10 @@ RANGE_STEPS = (
     Step("human_escalation", human_escalation, ("intervention_planning",)),
 )
 RUN_STEPS = (
-    Step("outcome_tracking", outcome_tracking, ("human_escalation",), when_marked=False),
-    Step("kpi_calculation", kpi_calculation, ("outcome_tracking",), when_marked=False),
-    Step("roi_calculation", roi_calculation, ("outcome_tracking", "kpi_calculation"), when_marked=False),
+    Step("outcome_tracking", outcome_tracking, ("human_escalation",), takes_stock=True),
+    Step("kpi_calculation", kpi_calculation, ("outcome_tracking",), takes_stock=True),
+    Step("roi_calculation", roi_calculation, ("outcome_tracking", "kpi_calculation"), takes_stock=True),
     Step("summary_generation", summary_generation, ("human_escalation", "outcome_tracking")),
-    Step("report_generation", report_generation, ("summary_generation",), when_marked=False),
+    Step("report_generation", report_generation, ("summary_generation",), takes_stock=True),
 )
 STEPS = RANGE_STEPS + RUN_STEPS

@@ -37,7 +37,7 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
         # while waiting for that, and here the head would wait for the mark.
         allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
-        marks.take_off(context.marks)
+    marks.take_off(batch.marks)
     if batch.part.decided is None:
         _store_first_look(context, batch)
     else:
@@ -169,7 +169,7 @@ def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
 
 def note_portfolio_findings(context: Context) -> None:
     """Signals that belong to nobody, or to the future, and those that have found their customer since."""
-    if context.run.scope != PipelineRun.Scope.PORTFOLIO:
+    if context.run.scope != PipelineRun.Scope.PORTFOLIO or not context.run.takes_stock:
         return
     since, until = cases.window(context.run.as_of, context.rules)
     orphaned = Signal.objects.orphaned()

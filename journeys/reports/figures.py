@@ -33,7 +33,7 @@ from journeys.domain.vocabulary import (
     Stage,
     Tier,
 )
-from journeys.models import Finding, Intervention, PipelineRun, Signal
+from journeys.models import Customer, Finding, Intervention, PipelineRun, Signal
 from journeys.reports.outcomes import outcome_figures
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
@@ -114,9 +114,10 @@ def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
     counts = {(stage, tier): number for stage, tier, number in rows}
     stages = [*Stage, ""] if any(stage == "" for stage, _ in counts) else list(Stage)
     return {
-        "customers": run.counts.get("customers"),
+        # Of a run that looked at some, what holds of all: their signals it has not counted.
+        "customers": Customer.objects.count() if run.changed_only else run.counts.get("customers"),
         "assessed": sum(counts.values()),
-        "signals": run.counts.get("signals"),
+        "signals": None if run.changed_only else run.counts.get("signals"),
         "value_unknown": assessments.filter(customer__account_value__isnull=True).count(),
         "by_tier": {
             tier.value: sum(number for (_, of), number in counts.items() if of == tier) for tier in Tier

@@ -200,6 +200,8 @@ def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Take
         new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
         if at_once and isinstance(records[0], _EVALUATED):
             marks.mark(record.customer_id for record in new)
+        elif isinstance(records[0], (*_EVALUATED, InterventionRecord)):
+            marks.make_due(record.customer_id for record in new)
         if isinstance(records[0], CustomerRecord):
             both = zip(records, answers, strict=True)
             _take_up([record.customer_id for record, answer in both if answer == Taken.NEW], at_once)

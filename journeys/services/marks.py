@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from journeys.models import Bell, Mark
+from journeys.cases import Span
+from journeys.models import Assessment, Bell, Mark
 
 BELL = "marks"
 # Whoever claimed marks and has not taken them off by then has died.
@@ -52,6 +53,26 @@ def claim(most: int) -> dict[str, str]:
 
 def _free(now: datetime) -> Q:
     return Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
+
+
+def tokens(span: Span) -> dict[str, str]:
+    """Those of a span of customers, whoever looks at them."""
+    return dict(span.of(Mark.objects.all()).values_list("pk", "token"))
+
+
+def make_due(customer_ids: Iterable[str]) -> None:
+    """Have the next run look at these customers, also one that looks only at what changed or is due: for
+    what the rules see of them and is not received. It waits for the caller's commit, and locks nothing
+    before."""
+    ids = sorted(set(customer_ids))
+
+    def mark_due() -> None:
+        for start in range(0, len(ids), 500):
+            mine = Assessment.objects.current().filter(customer__in=ids[start : start + 500])
+            mine.update(due_on=F("as_of"))
+
+    if ids:
+        transaction.on_commit(mark_due)
 
 
 def take_off(tokens: Mapping[str, str]) -> None:

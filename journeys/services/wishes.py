@@ -13,6 +13,7 @@ from approvals.rules import Actor, NotAuthorised, NotFound, ReasonNeeded, Refusa
 from approvals.services import actor_of
 from journeys.days import today
 from journeys.models import Customer
+from journeys.services.marks import make_due
 
 PERMISSION = "journeys.change_customer"
 _WORD = "customer.hold"
@@ -82,6 +83,7 @@ def set_wish(
         if before == after or not _swap(customer, wish):
             raise Unchanged(f"{customer} is set so already: {after}.")
         record([_event(customer, actor, before, after, reason)])
+        make_due([customer_id])
     customer.refresh_from_db()
     return customer
 
@@ -103,6 +105,7 @@ def leave_alone(*, customer_id: str, until: date, reason: str, actor: Actor, req
     if not _swap(customer, {"hold_until": until, "hold_reason": Truncator(reason).chars(_REASON_LENGTH)}):
         raise Unchanged(f"{customer} was changed at this moment: look again.")
     record([_event(customer, actor, before, after, reason, request_id)])
+    make_due([customer_id])
 
 
 def _locked(customer_id: str) -> Customer:

@@ -26,6 +26,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--policy", metavar="NAME", help="NAME or 'NAME VERSION' (default: the one in force)"
         )
+        parser.add_argument(
+            "--changed",
+            action="store_true",
+            help="only those about whom something was received, or who are due; where nothing less will do, "
+            "everybody",
+        )
         parser.add_argument("--dry-run", action="store_true", help="write nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON document, and nothing else")
         parser.add_argument("--full", action="store_true", help="with --json: every assessment as well")
@@ -48,6 +54,7 @@ class Command(BaseCommand):
                 customer_id=options["customer"],
                 auto_approve_for_testing=options["auto_approve_for_testing"],
                 dry_run=options["dry_run"],
+                changed_only=options["changed"],
             )
         except Refusal as refusal:
             raise CommandError(str(refusal), returncode=BAD_INPUT) from refusal

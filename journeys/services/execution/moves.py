@@ -5,9 +5,10 @@ from datetime import datetime
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest
 from approvals.rules import Actor, AlreadyDecided, Status
-from journeys.domain.vocabulary import InterventionStatus
-from journeys.models import Execution, Intervention
+from journeys.domain.vocabulary import Channel, InterventionStatus
+from journeys.models import Customer, Execution, Intervention
 from journeys.models.interventions import OPEN_STATUSES
+from journeys.services.marks import make_due
 from journeys.services.proposals import KIND
 
 _DETAIL_LENGTH = Execution._meta.get_field("detail").max_length
@@ -47,6 +48,10 @@ def move(
         raise AlreadyDecided("This execution has moved on since you looked; look again.")
     before, after = told or (before, status)
     record([event(word, intervention, request, actor, before=before, after=after, reason=reason)])
+    if status == InterventionStatus.EXECUTED and intervention.channel == Channel.EMAIL:
+        # It counts as a contact with everybody who has that address.
+        alike = Customer.objects.filter(email=intervention.recipient).exclude(pk=intervention.customer_id)
+        make_due(alike.values_list("pk", flat=True))
 
 
 def event(

@@ -13,6 +13,7 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import Action, Channel, InterventionStatus, Origin, PersonReason, label
 from journeys.models import Intervention
+from journeys.services.marks import make_due
 from journeys.services.policies import in_force
 from journeys.services.proposals.machine import supersede_pending
 from journeys.services.proposals.requests import build_request, recipient, render_content
@@ -73,6 +74,7 @@ def propose(
                 intervention, case, text, policy=policy, rules=rules, now=now, reason=reason.strip()
             )
             open_requests([request], proposer=actor)
+            make_due([customer_id])
     except IntegrityError as error:
         raise Suppressed("Something else was begun with this customer at this moment; look again.") from error
     return intervention

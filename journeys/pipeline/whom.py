@@ -1,0 +1,74 @@
+"""Whom a run comes to: everybody, or only those about whom something was received, or who are due."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from journeys import cases
+from journeys.batches import in_batches
+from journeys.cases import Span
+from journeys.days import today
+from journeys.models import Assessment, Customer, Mark, PipelineRun, Policy, PortfolioSnapshot
+
+
+def spans(run: PipelineRun) -> Iterator[Span]:
+    """Everybody whom a run over the portfolio looks at, range by range, in the order of ids."""
+    if not run.changed_only:
+        yield from cases.ranges()
+        return
+    for ids in in_batches(_changed_or_due(run.as_of).iterator(), settings.RANGE_SIZE):
+        yield Span(ids=tuple(ids))
+
+
+def number(run: PipelineRun) -> int:
+    return _changed_or_due(run.as_of).count() if run.changed_only else Customer.objects.count()
+
+
+def _changed_or_due(as_of: date) -> QuerySet:
+    """Ids of customers: the marked ones, those who are due, and those of whom nothing holds. What is marked
+    may be nobody we know."""
+    current = Assessment.objects.current()
+    sources = [Mark.objects.values_list("customer_id", flat=True)]
+    if Customer.objects.count() > current.count():
+        without = Customer.objects.filter(~Exists(current.filter(customer=OuterRef("pk"))))
+        sources.append(without.values_list("customer_id", flat=True))
+    due = current.filter(due_on__lte=as_of).values_list("customer_id", flat=True)
+    return due.union(*sources).order_by("customer_id")
+
+
+def everybody_because(policy: Policy, as_of: date) -> str:
+    """Why nothing less will do than to look at everybody; empty where what changed, and is due, will."""
+    over_all = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
+    last = _last_full_run()
+    if last is None:
+        return "No run has looked at everybody yet."
+    since = over_all.filter(started_at__gte=last.started_at)
+    going_on = Q(finished_at__isnull=True) | Q(finished_at__gt=last.started_at)
+    others = PipelineRun.objects.filter(going_on, started_at__isnull=False).exclude(policy=policy)
+    if last.policy_id != policy.pk or others.exists():
+        return "The last run that looked at everybody, or one since, had another policy."
+    later = as_of < today() and Assessment.objects.current().filter(as_of__gt=as_of).exists()
+    if later or since.filter(as_of__gt=as_of).exists():
+        return "A run has looked at a later day already."
+    return ""
+
+
+def everybody_is_due(as_of: date) -> bool:
+    """Whether everybody is to be looked at again, which finds what nothing told of."""
+    last = _last_full_run()
+    return last is None or last.as_of <= as_of - timedelta(days=settings.FULL_RUN_DAYS)
+
+
+def stock_is_taken(as_of: date) -> bool:
+    """Whether the portfolio as a whole was counted for that day."""
+    succeeded = Q(run__status=PipelineRun.Status.SUCCEEDED)
+    return PortfolioSnapshot.objects.filter(succeeded, as_of__gte=as_of).exists()
+
+
+def _last_full_run() -> PipelineRun | None:
+    full = PipelineRun.objects.filter(
+        scope=PipelineRun.Scope.PORTFOLIO, changed_only=False, status=PipelineRun.Status.SUCCEEDED
+    )
+    return full.only("policy_id", "as_of", "started_at").order_by("-started_at").first()
