@@ -109,7 +109,8 @@ class RunRange(models.Model):
     """Customers of a run under way that are looked at together: from `first` to `last`, or those of `ids`; in
     the second look the policy decides those of `decided`. A worker claims it by putting its token in, and
     writes what it found in the transaction that says that it is done; who has been silent for too long finds
-    another's token there. `left` are [priority, customer] pairs for the second look. The rows are gone when the run has ended."""
+    another's token there. `left` are [priority, customer] pairs for the second look. The rows are gone when
+    the run has ended."""
 
     class Status(models.TextChoices):
         WAITING = "waiting"

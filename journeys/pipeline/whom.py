@@ -40,14 +40,12 @@ def _changed_or_due(as_of: date) -> QuerySet:
 
 def everybody_because(policy: Policy, as_of: date) -> str:
     """Why nothing less will do than to look at everybody; empty where what changed, and is due, will."""
-    over_all = PipelineRun.objects.filter(scope=PipelineRun.Scope.PORTFOLIO)
     last = _last_full_run()
     if last is None:
         return "No run has looked at everybody yet."
-    since = over_all.filter(started_at__gte=last.started_at)
     going_on = Q(finished_at__isnull=True) | Q(finished_at__gt=last.started_at)
-    others = PipelineRun.objects.filter(going_on, started_at__isnull=False).exclude(policy=policy)
-    if last.policy_id != policy.pk or others.exists():
+    since = PipelineRun.objects.filter(going_on, started_at__isnull=False)
+    if last.policy_id != policy.pk or since.exclude(policy=policy).exists():
         return "The last run that looked at everybody, or one since, had another policy."
     later = as_of < today() and Assessment.objects.current().filter(as_of__gt=as_of).exists()
     if later or since.filter(as_of__gt=as_of).exists():
