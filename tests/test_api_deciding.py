@@ -328,6 +328,10 @@ def test_that_a_person_has_seen_the_evidence_goes_on_record_and_a_program_is_non
 
     Caller(token_of(people["approver"], "approvals:read")[1]).get(at(waits))
     as_("operator").get(at(waits))
+    for fields in ("id,status", "id,evidence", "fingerprint,payload"):
+        as_("approver").get(f"{at(waits)}?fields={fields}")
+    approver = as_("approver")
+    approver.client.head(f"/api/v1/{at(waits)}", headers=approver.headers)
     assert viewed() == []
     as_("approver").get(at(waits))
     as_("approver").get(at(waits))

@@ -266,10 +266,17 @@ class ApprovalRequests(NumberedRows):
     def retrieve(self, request, *args, **kwargs):
         """One request with its evidence. That a person who could decide it has seen it goes on record."""
         row = self.get_object()
+        shown = self.get_serializer(row)
         is_program = isinstance(request.auth, ApiToken) and not request.auth.is_personal
-        if row.status == rules.Status.PENDING and not is_program and _may_decide(row, request.user):
+        is_shown = request.method == "GET" and {"payload", "evidence"} <= shown.fields.keys()
+        if (
+            row.status == rules.Status.PENDING
+            and is_shown
+            and not is_program
+            and _may_decide(row, request.user)
+        ):
             services.note_viewed(row, **who(request))
-        return Response(self.get_serializer(row).data)
+        return Response(shown.data)
 
     @act("approve", Decided)
     def approve(self, data: dict, arguments: dict):
