@@ -190,6 +190,15 @@ def test_the_most_pressing_request_stands_first(caller):
     )
 
 
+@pytest.mark.parametrize("path", [path for path, key in LISTS.items() if key.endswith("_id")][:-1])
+def test_an_id_that_is_text_is_found_in_the_list_whatever_stands_in_it(caller, path):
+    """One with a slash stands in no path."""
+    key = LISTS[path]
+    row = walk(caller, path)[0]
+    assert [found[key] for found in walk(caller, f"{path}?{key}={row[key]}")] == [row[key]]
+    assert walk(caller, f"{path}?{key}=a%2Fb") == []
+
+
 def test_an_order_that_needs_a_filter_says_so(caller):
     told = problem(caller.get("signals?ordering=-detected_at"), 400, "bad-query")
     assert "customer_id" in told["detail"]

@@ -32,6 +32,7 @@ class InterventionOut(Shown):
 
 
 class InterventionFilters(django_filters.FilterSet):
+    intervention_id = Is()
     customer_id = Is()
     status = OneOf(choices=Intervention._meta.get_field("status").choices)
     run_id = Id()
@@ -100,6 +101,7 @@ class OutcomeOut(Shown):
 
 
 class OutcomeFilters(django_filters.FilterSet):
+    outcome_id = Is()
     intervention_id = Is()
     outcome = OneOf(choices=Outcome._meta.get_field("outcome").choices)
 

@@ -30,6 +30,7 @@ class SignalOut(Shown):
 
 
 class SignalFilters(django_filters.FilterSet):
+    signal_id = Is()
     customer_id = Is()
 
 
