@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from approvals import scopes
 from approvals.api import problems
+from approvals.api.requests import RequestFilters
 from tests import pages
 from tests.desk import check_html
 
@@ -95,6 +96,22 @@ def test_every_body_that_goes_out_or_comes_in_has_an_example_that_fits(contract,
                     told = body["schema"]
                     schema = {"$ref": f"urn:contract{told['$ref']}"} if "$ref" in told else told
                     Draft202012Validator(schema, registry=registry).validate(example["value"])
+
+
+def test_every_word_that_a_parameter_may_be_is_of_its_type(operations):
+    """Where none is, nothing that is sent is valid, and whatever is sent is taken."""
+    for method, path, operation in operations:
+        for parameter in operation["parameters"]:
+            for word in parameter["schema"].get("enum", ()):
+                assert Draft202012Validator(parameter["schema"]).is_valid(word), (method, path, parameter)
+
+
+def test_every_parameter_says_what_its_filter_says(operations):
+    by_id = {operation["operationId"]: operation for _, _, operation in operations}
+    asked = by_id["list_approval_requests"]["parameters"]
+    told = {parameter["name"]: parameter.get("description", "") for parameter in asked}
+    for name, wanted in RequestFilters.base_filters.items():
+        assert told[name] == wanted.extra.get("help_text", ""), name
 
 
 def test_every_error_is_a_problem_document(contract, operations):

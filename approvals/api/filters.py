@@ -30,9 +30,21 @@ class Filters(DjangoFilterBackend):
 TEXT = {"type": "string", "minLength": 1, "maxLength": 254, "pattern": "^[^\\x00-\\x1f\\x7f\\ufffd]+$"}
 
 
-@extend_schema_field(TEXT)
-class Is(django_filters.CharFilter):
+class _InTheContract:
+    """What the contract says of a value. (Made of the filter or of its column, it would say other things.)"""
+
+    schema: dict = {}
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        told = kwargs.get("help_text")
+        extend_schema_field(self.schema | ({"description": told} if told else {}))(self)
+
+
+class Is(_InTheContract, django_filters.CharFilter):
     """Exactly this text."""
+
+    schema = TEXT
 
     class field_class(forms.CharField):
         def __init__(self, **kwargs):
@@ -43,8 +55,10 @@ class OneOf(django_filters.ChoiceFilter):
     """One of a few words."""
 
 
-class YesNo(django_filters.ChoiceFilter):
+class YesNo(_InTheContract, django_filters.ChoiceFilter):
     """`true` or `false`. (The library's own takes anything else for no filter.)"""
+
+    schema = {"type": "boolean"}
 
     def __init__(self, **kwargs):
         super().__init__(choices=[("true", "true"), ("false", "false")], **kwargs)
@@ -53,9 +67,19 @@ class YesNo(django_filters.ChoiceFilter):
         return super().filter(queryset, {"true": True, "false": False}.get(value, value))
 
 
-@extend_schema_field({"type": "integer", "minimum": 1, "maximum": 10**18 - 1})
-class Id(django_filters.CharFilter):
+class Only(_InTheContract, django_filters.ChoiceFilter):
+    """`true`, or no such filter."""
+
+    schema = {"type": "boolean", "enum": [True]}
+
+    def __init__(self, **kwargs):
+        super().__init__(choices=[("true", "true")], **kwargs)
+
+
+class Id(_InTheContract, django_filters.CharFilter):
     """A row's number."""
+
+    schema = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 
     class field_class(forms.RegexField):
         def __init__(self, **kwargs):

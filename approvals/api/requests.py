@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from approvals import queue, rules, services
 from approvals.api.auth import Need, who
-from approvals.api.filters import Is, OneOf
+from approvals.api.filters import Is, OneOf, Only
 from approvals.api.paging import Order
 from approvals.api.problems import Problem
 from approvals.api.serializers import Shown, Taken, Text, Word
@@ -139,16 +139,8 @@ class RequestFilters(django_filters.FilterSet):
     concerning = Is(help_text="Whom it is about: a customer's id.")
     kind = Is()
     subject_key = Is(help_text="What it is about, such as an intervention's id. Goes with `kind`.")
-    unroutable = OneOf(
-        choices=[("true", "true")],
-        method="only_unroutable",
-        help_text="Only what waits and nobody can decide.",
-    )
-    decidable = OneOf(
-        choices=[("true", "true")],
-        method="only_decidable",
-        help_text="Only what the caller could decide.",
-    )
+    unroutable = Only(method="only_unroutable", help_text="Only what waits and nobody can decide.")
+    decidable = Only(method="only_decidable", help_text="Only what the caller could decide.")
 
     def only_unroutable(self, rows, name, value):
         return rows.filter(status=rules.Status.PENDING, unroutable=True)
