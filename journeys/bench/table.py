@@ -9,6 +9,7 @@ _ROWS = (
     ("full", "Full run, one process", "floor"),
     ("two_workers", "Full run, two workers", "floor"),
     ("four_workers", "Full run, four workers", "floor"),
+    ("again", "Once more, nothing changed", "full"),
     ("incremental", "What was changed", "full"),
     ("next_day", "The next day: changed, or due", "full"),
 )
@@ -42,6 +43,9 @@ def _lines(figures: dict) -> Iterator[str]:
         f"A full run reads {figures['rows_read']:,} rows and writes {figures['rows_written']:,}; "
         f"{figures['bytes_per_customer']:,.0f} bytes a customer."
     )
+    if "next_day" in rounds[0]:
+        grown = rounds[0]["next_day"]["bytes_grown"] / customers
+        yield f"The next day adds {grown:,.0f} bytes a customer."
     yield f"Its longest transaction took {figures['longest_transaction_ms']:,.0f} ms."
     if figures["decisions"]:
         during, alone = figures["decisions"]["during"], figures["decisions"]["alone"]
