@@ -52,6 +52,8 @@ def generate(*, customers: int, signals_per_customer: float, seed: int, day: str
 def run(*, as_of: str, **options) -> dict:
     """A run over the portfolio, in this process. `options` are those of plan_run."""
     planned = _planned(as_of, **options)
+    if options.get("changed_only") and not planned.changed_only:
+        raise RuntimeError("It would look at everybody.")
     server = _server_process()
     with _transactions() as spent:
         before, cpu, started = cpu_seconds(server), time.process_time(), time.perf_counter()

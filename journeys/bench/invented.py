@@ -14,6 +14,7 @@ from random import Random
 from django.db import transaction
 
 from approvals.rows import insert
+from journeys.batches import in_batches
 from journeys.domain.policy import PUBLISHED
 from journeys.domain.vocabulary import Segment, SignalSource, Stage
 from journeys.models import Customer, JourneyState, Signal
@@ -45,6 +46,9 @@ _TROUBLE = (
 # With these about 7 of 100 come to be proposed or suppressed by the published policy; the others stay quiet.
 _TROUBLED = 0.04
 _STAY_OF_TROUBLED, _STAY_OF_QUIET = 1.2, 0.3  # mean stay in the stage, as a share of its typical days
+_STRONG, _WEAK = (0.3, 0.95), (0.02, 0.35)
+# Share of the signals of one more day that are strong ones.
+_TROUBLING = 0.1
 _NEW = 0.02
 _OWNERS = 200
 
@@ -88,18 +92,18 @@ def customer_id(number: int) -> str:
 
 
 def notice(customers: list[str], day: date, seed: int) -> None:
-    """One more signal each of the customers, strong enough to move them, as if it came today."""
+    """One more signal for each of the customers, that day: most say little, as they do every day."""
     random, now = Random(f"{seed}:notice"), _moment(day, 12)
-    rows = [
-        (
-            f"{key}-new{seed}", key, random.choice(_TROUBLE), round(random.uniform(0.4, 0.9), 2), now, "",
-            SignalSource.AUTOMATED.value, now, "",
-        )
-        for key in customers
-    ]  # fmt: skip
-    for start in range(0, len(rows), BATCH):
+    kinds = [kind for _, _, usual in _STAGES.values() for kind in usual]
+    for keys in in_batches(customers, BATCH):
+        rows = []
+        for key in keys:
+            noticed, strengths = (_TROUBLE, _STRONG) if random.random() < _TROUBLING else (kinds, _WEAK)
+            kind, strength = random.choice(noticed), round(random.uniform(*strengths), 2)
+            source = SignalSource.AUTOMATED.value
+            rows.append((f"{key}-new{seed}", key, kind, strength, now, "", source, now, ""))
         with transaction.atomic():
-            insert(Signal, _SIGNAL, rows[start : start + BATCH])
+            insert(Signal, _SIGNAL, rows)
 
 
 def batches(size: Size, day: date) -> Iterator[tuple[list[tuple], list[tuple], list[tuple]]]:
@@ -168,7 +172,7 @@ def _signals(
     random: Random, key: str, stage: str, troubled: bool, mean: float, moments: list[datetime]
 ) -> list[tuple]:
     kinds = _TROUBLE if troubled else _STAGES[stage][2]
-    least, most = (0.3, 0.95) if troubled else (0.02, 0.35)
+    least, most = _STRONG if troubled else _WEAK
     rows = []
     for place in range(round(random.expovariate(1 / mean))):
         moment = moments[int(random.random() * DAYS)]
