@@ -60,6 +60,12 @@ def test_an_instance_that_was_written_can_be_saved_and_related():
     assert ApprovalRequest.objects.get(pk=row.pk).status == Status.SUPERSEDED
 
 
+def test_what_the_database_fills_in_is_left_to_it():
+    rows = [Customer(customer_id=f"C{number}", email=f"office@N{number}.example") for number in range(30)]
+    insert_all(Customer, rows)
+    assert Customer.objects.get(pk="C7").email_domain == "n7.example"
+
+
 def test_one_row_that_may_not_be_there_undoes_them_all():
     rows = [a_request(f"key-{number % 49}") for number in range(50)]
     with pytest.raises(IntegrityError), transaction.atomic():
