@@ -132,7 +132,7 @@ MOST_LISTED = 10_000
 class DeskPaginator(Paginator):
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[:MOST_LISTED].count()
+        return self.object_list.order_by().values("pk")[:MOST_LISTED].count()
 
 
 class DeskAdmin(admin.ModelAdmin):

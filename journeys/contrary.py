@@ -154,10 +154,11 @@ def _rejections(intervention: Intervention) -> list[tuple[date, str]]:
         customer_id=intervention.customer_id,
         recommended_action=intervention.recommended_action,
         status=InterventionStatus.REJECTED,
-    ).values("pk")
-    decisions = Decision.objects.filter(
-        request__kind="intervention", request__subject_key__in=rejected
-    ).select_related("event__detail")
+    ).values_list("pk", flat=True)
+    # By their keys, one after the other: joined, they would be looked for among all that was ever decided.
+    asked = ApprovalRequest.objects.filter(kind="intervention", subject_key__in=list(rejected))
+    decisions = Decision.objects.filter(request__in=list(asked.values_list("pk", flat=True)))
+    decisions = decisions.select_related("event__detail")
     return [(row.decided_at.date(), row.reason) for row in decisions.order_by("-pk")[:REJECTIONS]]
 
 

@@ -59,7 +59,7 @@ class Viewer:
     @cached_property
     def pending(self) -> dict:
         """Of all that waits: `number`, `oldest` (when it was asked, None for none), `late`, `unroutable`."""
-        return ApprovalRequest.objects.pending().aggregate(
+        return ApprovalRequest.objects.filter(queue.WAITING).aggregate(
             number=Count("pk"),
             oldest=Min("requested_at"),
             late=Count("pk", filter=Q(decision_due_at__lte=self.now)),
