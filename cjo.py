@@ -229,6 +229,9 @@ def serve(
 
 # --- the commands
 
+SPREAD = ("--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile")
+"""For pytest: on all cores, a file at a time. The same stands in .ci/run."""
+
 NO_PEOPLE_YET = (
     "import sys; from django.contrib.auth.models import Group; sys.exit(0 if Group.objects.exists() else 4)"
 )
@@ -281,6 +284,7 @@ def test(project: Project, arguments: list[str]) -> NoReturn:
         "pytest",
         "-m",
         "not postgres and not browser and not trial",
+        *SPREAD,
         *arguments,
     ]
     os.chdir(project.folder)

@@ -99,3 +99,10 @@ def test_no_file_is_a_dumping_ground():
         if (lines := len(path.read_text().splitlines())) > 450
     }
     assert long == {}
+
+
+def test_trials_and_browser_tests_lie_where_ci_run_looks_for_them():
+    for mark, folder in {"trial": "tests/trials", "browser": "tests/browser"}.items():
+        marked = [path for path in _modules("tests/") if f"pytest.mark.{mark}" in path.read_text()]
+        assert marked
+        assert {path.parent.relative_to(ROOT).as_posix() for path in marked} == {folder}

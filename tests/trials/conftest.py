@@ -8,7 +8,8 @@ from django.db import connection
 
 from tests.trials import portfolio
 
-_TOLD = pytest.StashKey[list[str]]()
+# A property of the report, which comes along where another process ran the trial.
+TOLD = "told"
 
 
 @pytest.fixture
@@ -25,11 +26,13 @@ def tell(request) -> Callable[[object, str], None]:
         name = request.node.name.removeprefix("test_").replace("_", " ")
         cells = (name, times, connection.display_name, result, f"{time.monotonic() - started:.0f}")
         row = "| " + " | ".join(str(cell) for cell in cells) + " |"
-        request.config.stash.setdefault(_TOLD, []).append(row)
+        request.node.user_properties.append((TOLD, row))
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    for row in config.stash.get(_TOLD, []):
-        terminalreporter.write_line(row)
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == TOLD:
+                terminalreporter.write_line(value)
