@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
@@ -14,7 +15,9 @@ from referencing.jsonschema import DRAFT202012
 from approvals import scopes
 from approvals.api import problems
 from approvals.api.requests import RequestFilters
+from journeys.services import intake
 from tests import pages
+from tests.api import Caller, token_of
 from tests.desk import check_html
 
 
@@ -112,6 +115,37 @@ def test_every_parameter_says_what_its_filter_says(operations):
     told = {parameter["name"]: parameter.get("description", "") for parameter in asked}
     for name, wanted in RequestFilters.base_filters.items():
         assert told[name] == wanted.extra.get("help_text", ""), name
+
+
+@pytest.mark.django_db
+def test_a_word_that_nobody_here_knows_goes_out_as_it_came_and_as_the_contract_says(contract):
+    intake.save_customer(customer_id="K1", segment="Startup", risk_tier="dire")
+    intake.enter_stage(
+        customer_id="K1", journey_stage="trial", state_entered_at="2026-11-01", previous_stage="lead"
+    )
+    intake.record_signal(
+        signal_id="KS1", customer_id="K1", signal_type="dance", signal_strength=0.5,
+        detected_at="2026-11-02", journey_stage="trial", source="chat",
+    )  # fmt: skip
+    intake.save_imported_intervention(
+        intervention_id="KI1", customer_id="K1", recommended_action="sing", generated_at="2026-11-03",
+        journey_stage="trial",
+    )  # fmt: skip
+    intake.save_outcome(outcome_id="KO1", intervention_id="KI1", outcome="laughter", measured_at="2026-11-04")
+    registry = Registry().with_resource(
+        "urn:contract", Resource.from_contents(contract, default_specification=DRAFT202012)
+    )
+    owner = get_user_model().objects.create_superuser("reader")
+    caller = Caller(
+        token_of(owner, "customers:read", "signals:read", "interventions:read", "outcomes:read")[1]
+    )
+    for path, name in (
+        ("customers", "Customer"), ("journey-states", "JourneyState"), ("signals", "Signal"),
+        ("interventions", "Intervention"), ("outcomes", "Outcome"),
+    ):  # fmt: skip
+        [row] = caller.get(path).json()["results"]
+        told = {"$ref": f"urn:contract#/components/schemas/{name}"}
+        Draft202012Validator(told, registry=registry).validate(row)
 
 
 def test_every_error_is_a_problem_document(contract, operations):

@@ -128,6 +128,14 @@ class Shown(Cut, serializers.ModelSerializer):
     """Rows as they go out."""
 
 
+class AsItCame(serializers.CharField):
+    """A word of a set that was received, and is kept as it came: another system may know others."""
+
+    def __init__(self, choices):
+        words = ", ".join(str(word) for word, _ in choices if word)
+        super().__init__(read_only=True, help_text=f"{words}; or another word, as it came.")
+
+
 def fields_wanted(request, serializer_class) -> frozenset[str] | None:
     """What `?fields=` names, with commas between them or one by one, as some clients send lists. Raises
     BadQuery for a field that there is not."""

@@ -6,14 +6,19 @@ from rest_framework import serializers
 from approvals.api.auth import Need
 from approvals.api.filters import Is, OneOf, YesNo
 from approvals.api.paging import Order
-from approvals.api.serializers import Shown
+from approvals.api.serializers import AsItCame, Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api import enums
 from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.models import Customer, JourneyState
 from journeys.records import CustomerRecord, StateRecord
 
 
 class CustomerOut(Shown):
+    email = serializers.CharField(help_text="Empty where it is not known.")
+    segment = AsItCame(enums.SEGMENT)
+    risk_tier = AsItCame(enums.TIER)
+
     class Meta:
         model = Customer
         fields = (
@@ -49,6 +54,8 @@ class Customers(Rows):
 
 class JourneyStateOut(Shown):
     customer_id = serializers.CharField()
+    journey_stage = AsItCame(enums.STAGE)
+    previous_stage = AsItCame(enums.STAGE)
 
     class Meta:
         model = JourneyState

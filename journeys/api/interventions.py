@@ -6,14 +6,17 @@ from rest_framework import serializers
 from approvals.api.auth import Need
 from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
-from approvals.api.serializers import Shown
+from approvals.api.serializers import AsItCame, Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api import enums
 from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.models import Execution, Intervention, Outcome
 from journeys.records import OutcomeRecord
 
 
 class InterventionOut(Shown):
+    journey_stage = AsItCame(enums.STAGE)
+    recommended_action = AsItCame(enums.ACTION)
     customer_id = serializers.CharField()
     run_id = serializers.IntegerField(allow_null=True)
     person_reasons = serializers.ListField(child=serializers.CharField(), help_text="Why a person decides.")
@@ -90,6 +93,7 @@ class Executions(NumberedRows):
 
 class OutcomeOut(Shown):
     intervention_id = serializers.CharField()
+    outcome = AsItCame(enums.OUTCOME_KIND)
 
     class Meta:
         model = Outcome

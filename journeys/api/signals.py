@@ -6,8 +6,9 @@ from rest_framework import serializers
 from approvals.api.auth import Need
 from approvals.api.filters import Id, Is, OneOf
 from approvals.api.paging import Order
-from approvals.api.serializers import Cut, Shown
+from approvals.api.serializers import AsItCame, Cut, Shown
 from approvals.api.views import NumberedRows, Rows
+from journeys.api import enums
 from journeys.api.receiving import RECEIVED, receives, sends
 from journeys.domain.vocabulary import Disposition
 from journeys.models import Assessment, Signal
@@ -20,6 +21,8 @@ ASSESSMENTS = dict.fromkeys(
 
 class SignalOut(Shown):
     customer_id = serializers.CharField(help_text="Kept as it came, known or not.")
+    journey_stage = AsItCame(enums.STAGE)
+    source = AsItCame(enums.SIGNAL_SOURCE)
 
     class Meta:
         model = Signal
