@@ -61,15 +61,16 @@ def _facts(report: dict) -> tuple[tuple[str, str], ...]:
         ("Asked for by", run["requested_by"]),
     ]
     if signals := portfolio["signals"]:
-        facts.insert(
-            5,
-            (
-                "Signals",
-                f"{signals['received']:,} received, {signals['matched']:,} matched to a customer, "
-                f"{signals['orphaned']:,} of unknown customers",
-            ),
-        )
+        facts.insert(5, ("Signals", _signals_told(signals)))
     return tuple(facts)
+
+
+def _signals_told(signals: dict) -> str:
+    """Those of unknown customers are counted by runs over all customers alone."""
+    told = f"{signals['received']:,} received, {signals['matched']:,} matched to a customer"
+    if signals["orphaned"] is None:
+        return told
+    return f"{told}, {signals['orphaned']:,} of unknown customers"
 
 
 def _at_risk(report: dict) -> list:
