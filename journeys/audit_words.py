@@ -22,6 +22,7 @@ def register() -> None:
             "finding.closed": "{actor} closed the finding on {subject}: {after}",
             "task.done": "{actor} marked the task {subject} as {after}",
             "run.finished": "{subject} ended: {after}",
+            "retention.forgotten": "{actor} deleted what was past its time: {subject}",
             "portfolio.seeded": "{actor} made demonstration data: {subject}",
             "portfolio.imported": "{actor} imported {subject}",
         }

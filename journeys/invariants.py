@@ -129,11 +129,13 @@ def _runs_that_do_not_add_up() -> Iterable[str]:
     runs = runs.annotate(is_written=written, is_proposed=proposed, is_suppressed=suppressed)
     for run in runs.defer("report", "results", "steps").iterator():
         counts, unchanged = run.counts, dict(run.counts.get("unchanged_by", {}))
+        forgotten = counts.get("forgotten", {})
         below = unchanged.pop(Disposition.BELOW_CONFIDENCE, 0)
         told = (counts.get("proposed"), counts.get("suppressed", 0) - sum(unchanged.values()))
-        there = (run.is_proposed, run.is_suppressed)
+        there = (run.is_proposed, run.is_suppressed + forgotten.get(Disposition.SUPPRESSED, 0))
         if told != there or run.is_proposed != run.interventions.count():
             yield f"run {run.pk} says {told} proposed and suppressed anew, {there} are there"
         anew = counts["customers"] - counts["not_assessed"] - sum(unchanged.values()) - below
-        if anew != run.is_written:
-            yield f"run {run.pk} says {anew} assessed anew, {run.is_written} are there"
+        written = run.is_written + sum(forgotten.values())
+        if anew != written:
+            yield f"run {run.pk} says {anew} assessed anew, {written} are there, or were"

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from journeys import pipeline
-from journeys.services import execution, reviews, upkeep
+from journeys.services import execution, retention, reviews, upkeep
 
 # Seconds that the worker gives the sweep: less than after which the queue hands a task out again.
 _SWEEP_TIMEOUT = 240
@@ -44,6 +44,12 @@ SCHEDULES: dict[str, dict] = {
         "schedule_type": Schedule.DAILY,
         "minutes": None,
         "kwargs": repr({}),
+    },
+    "retention": {
+        "func": "journeys.tasks.forget_past",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({"q_options": {"timeout": pipeline.RUN_TIMEOUT}}),
     },
     "daily run": {
         "func": "journeys.tasks.daily_run",
@@ -83,6 +89,10 @@ def daily_run() -> None:
 
 def daily_review() -> None:
     reviews.draw_recent()
+
+
+def forget_past() -> None:
+    retention.forget_past()
 
 
 def check_audit_chain() -> None:

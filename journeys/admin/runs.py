@@ -185,8 +185,7 @@ class AssessmentAdmin(DeskAdmin):
             "bar": charts.score_bar(contributions_of(row)),
             "customer_link": customer_link(row.customer_id, row.customer),
             "run_url": page_of("pipelinerun", row.run_id),
-            "ended_by": row.held_until_run if row.held_until_run != row.run_id else None,
-            "ended_by_url": page_of("pipelinerun", row.held_until_run) if row.held_until_run else "",
+            "ended_by": PipelineRun.objects.filter(pk=row.held_until_run).exclude(pk=row.run_id).first(),
         }
 
 

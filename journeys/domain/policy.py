@@ -27,7 +27,7 @@ from .policy_sections import (
     _all_actions,
     _published_action,
 )
-from .policy_worth import HoldOutPolicy, KpisPolicy, OutcomesPolicy, RoiPolicy
+from .policy_worth import HoldOutPolicy, KpisPolicy, OutcomesPolicy, RetentionPolicy, RoiPolicy
 from .vocabulary import Action
 
 
@@ -59,6 +59,7 @@ class PolicyDocument(Section):
     execution: ExecutionPolicy = Field(ExecutionPolicy(), description="Attempts at carrying out")
     outcomes: OutcomesPolicy = Field(OutcomesPolicy(), description="When it is measured what came of it")
     holdout: HoldOutPolicy = Field(HoldOutPolicy(), description="Whom to leave alone, to measure the effect")
+    retention: RetentionPolicy = Field(RetentionPolicy(), description="How long what runs wrote is kept")
     kpis: KpisPolicy = Field(KpisPolicy(), description="Windows and targets of the figures")
     roi: RoiPolicy = Field(RoiPolicy(), description="What things cost: the assumptions of the return")
 

@@ -1,4 +1,5 @@
-"""The sections of the policy on what it was worth: outcomes, hold-outs, KPIs and the return."""
+"""The sections of the policy on what it was worth, and how long that is kept: outcomes, hold-outs, retention,
+KPIs and the return."""
 
 from datetime import date
 from typing import Annotated, Self
@@ -75,6 +76,17 @@ class HoldOutPolicy(Section):
         if self.smallest_difference > self.base_share:
             raise ValueError("smallest_difference is more than base_share, from which it is to fall")
         return self
+
+
+class RetentionPolicy(Section):
+    assessments_days: Annotated[int, Field(ge=400)] = Field(
+        730,
+        description="An assessment is deleted so many days after another took its place; never one that a "
+        "proposal rests on",
+    )
+    marked_runs_days: Days = Field(
+        30, description="A run for what was received of which nothing came is deleted after so many days"
+    )
 
 
 class KpisPolicy(Section):
