@@ -100,10 +100,16 @@ def open_requests(
 
 
 def refresh(
-    request: ApprovalRequest, new: NewRequest, *, actor: Actor, moved: Sequence[str]
+    request: ApprovalRequest,
+    new: NewRequest,
+    *,
+    actor: Actor,
+    moved: Sequence[str],
+    deciders: Deciders | None = None,
 ) -> ApprovalRequest:
     """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
     payload is kept as a revision; approvals given so far are void, as they were given to something else.
+    `deciders` are read where they are not given: of many requests, once.
 
     Raises AlreadyDecided or Stale where it was moved meanwhile.
     """
@@ -114,6 +120,7 @@ def refresh(
             actor=actor,
             changes=list(moved),
             reason="The facts moved.",
+            deciders=deciders,
             fields={
                 "title": new.title,
                 "summary": new.summary,
@@ -134,7 +141,14 @@ def refresh(
 
 
 def replace_payload(
-    request: ApprovalRequest, *, payload: dict, actor: Actor, changes: list, reason: str, fields: dict
+    request: ApprovalRequest,
+    *,
+    payload: dict,
+    actor: Actor,
+    changes: list,
+    reason: str,
+    fields: dict,
+    deciders: Deciders | None = None,
 ) -> ApprovalRequest:
     """Compare-and-swap the payload of a pending request, and keep the old one as a revision. Called in a
     transaction. Raises AlreadyDecided or Stale.
@@ -162,12 +176,12 @@ def replace_payload(
         replaced_by_name=actor.name,
         reason=reason[:400],
     )
-    return mark_unroutable(ApprovalRequest.objects.get(pk=request.pk))
+    return mark_unroutable(ApprovalRequest.objects.get(pk=request.pk), deciders)
 
 
-def mark_unroutable(request: ApprovalRequest) -> ApprovalRequest:
+def mark_unroutable(request: ApprovalRequest, deciders: Deciders | None = None) -> ApprovalRequest:
     """Look again whether anybody can decide it, after its payload or its editors changed."""
-    missing = Deciders().are_missing(request)
+    missing = (deciders or Deciders()).are_missing(request)
     if missing != request.unroutable:
         request.unroutable = missing
         with transaction.atomic():

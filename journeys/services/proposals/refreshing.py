@@ -10,6 +10,7 @@ from django.utils import timezone
 from approvals.models import ApprovalRequest
 from approvals.rules import AlreadyDecided, Proposer, Stale
 from approvals.services import refresh
+from approvals.services.people import Deciders
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, label, phrase
@@ -34,20 +35,45 @@ def refresh_pending(waiting: Mapping[str, Case], *, policy: Policy, rules: Polic
     What a person proposed stays as they put it; where a person changed the words, the words stay.
     """
     requests = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
-    refreshed = 0
-    for request in requests.exclude(proposer=Proposer.PERSON):
-        refreshed += _refresh(request, waiting[request.subject_key], policy, rules)
-    return refreshed
+    interventions = Intervention.objects.in_bulk(waiting)
+    moved = [
+        request
+        for request in requests.exclude(proposer=Proposer.PERSON)
+        if _whats_moved(request, waiting[request.subject_key], interventions[request.subject_key])
+    ]
+    if not moved:
+        return 0
+    deciders = Deciders()
+    return sum(
+        _refresh(
+            request,
+            waiting[request.subject_key],
+            interventions[request.subject_key],
+            policy,
+            rules,
+            deciders,
+        )
+        for request in moved
+    )
 
 
-def _refresh(request: ApprovalRequest, case: Case, policy: Policy, rules: PolicyDocument) -> bool:
-    intervention = Intervention.objects.get(pk=request.subject_key)
+def _whats_moved(request: ApprovalRequest, case: Case, intervention: Intervention) -> list[str]:
+    channel = intervention.channel if request.editors else case.plan.channel
+    return whats_moved(request, case, channel, recipient(case, channel))
+
+
+def _refresh(
+    request: ApprovalRequest,
+    case: Case,
+    intervention: Intervention,
+    policy: Policy,
+    rules: PolicyDocument,
+    deciders: Deciders,
+) -> bool:
     edited = bool(request.editors)
     channel = intervention.channel if edited else case.plan.channel
     target = recipient(case, channel)
     moved = whats_moved(request, case, channel, target)
-    if not moved:
-        return False
     fields = {
         "channel": channel,
         "recipient": target,
@@ -69,7 +95,7 @@ def _refresh(request: ApprovalRequest, case: Case, policy: Policy, rules: Policy
         new = replace(new, payload=new.payload | words)
     try:
         with transaction.atomic():
-            refresh(request, new, actor=PIPELINE, moved=moved)
+            refresh(request, new, actor=PIPELINE, moved=moved, deciders=deciders)
             pending = Intervention.objects.filter(pk=intervention.pk, status=InterventionStatus.PENDING)
             pending.update(**fields)
     except (AlreadyDecided, Stale):
