@@ -1,7 +1,6 @@
 """What it was worth: the results of the latest run, the rows behind each figure, and who is in which arm."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -16,7 +15,7 @@ from approvals.models import user_key
 from approvals.templatetags.desk import chip, day
 from journeys.admin.links import customer_link, link, number, page_of
 from journeys.domain.holdout import Arm
-from journeys.domain.kpis import KPIS, KpiStatus, KpiTier
+from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, Unit
 from journeys.domain.vocabulary import choices, label
 from journeys.models import Assignment, Measurement, PipelineRun
 from journeys.reports import worth
@@ -274,15 +273,16 @@ def _ids(keys: Iterable[str]) -> list[int]:
     return [int(key.removeprefix("user:")) for key in keys if key.removeprefix("user:").isdecimal()]
 
 
-def _rows(run: PipelineRun, kpi) -> dict:
+def _rows(run: PipelineRun, kpi: Kpi) -> dict:
     stored = [row for row in run.results["kpis"] if row["name"] == kpi.name]
     rows, number_of = [], 0
     if kpi.name in worth.ROWS:
-        counted = iter(worth.ROWS[kpi.name](worth.scope_of(run, run.policy.rules)))
+        counted = worth.ROWS[kpi.name](worth.scope_of(run, run.policy.rules))
+        _, number_of = counted.total()
         rows = [
-            (page_of(_PAGES[kpi.rows], row.key), row.key, _part(row.part)) for row in islice(counted, SHOWN)
+            (page_of(_PAGES[kpi.rows], row.key), row.key, _part(kpi, row.part))
+            for row in counted.listed(SHOWN)
         ]
-        number_of = len(rows) + sum(1 for _ in counted)
     return {
         "title": kpi.label,
         "kpi": kpi,
@@ -296,7 +296,7 @@ def _rows(run: PipelineRun, kpi) -> dict:
     }
 
 
-def _part(part: float) -> str:
-    if isinstance(part, bool):
+def _part(kpi: Kpi, part: float) -> str:
+    if kpi.unit == Unit.SHARE:
         return "counts" if part else "does not"
     return f"{part:,.3f}"

@@ -113,6 +113,10 @@ class Intervention(models.Model):
             models.Index(fields=["customer", "-generated_at"], name="journeys_intervention_history"),
             models.Index(fields=["status", "generated_at"], name="journeys_intervention_status"),
             models.Index(fields=["-generated_at", "-intervention_id"], name="journeys_intervention_latest"),
+            # What a window of days is counted from, again and again, without a look at the rows themselves.
+            models.Index(
+                fields=["as_of", "status", "customer", "intervention_id"], name="journeys_intervention_window"
+            ),
             models.Index(fields=["recipient", "status"], name="journeys_intervention_to"),
             models.Index(
                 fields=["recommended_action", "status", "-generated_at"], name="journeys_intervention_alike"

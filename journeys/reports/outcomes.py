@@ -1,32 +1,18 @@
 """What came of the interventions: each figure with what it is made of. Reads only."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import date
 from decimal import Context, Decimal
-from itertools import groupby
-from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, FilteredRelation, OuterRef, Q, QuerySet
 
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus, OutcomeKind
-from journeys.models import Outcome
+from journeys.models import Intervention, Outcome
 
 DONE = (InterventionStatus.EXECUTED, InterventionStatus.RECORDED, InterventionStatus.IMPORTED)
 
 # Wide enough that no sum of recorded figures is ever rounded.
 _EXACT = Context(prec=100)
-
-
-class _Measured(NamedTuple):
-    intervention_id: str
-    outcome: str
-    resolution_time_days: float | None
-    csat_delta: float | None
-    churn_risk_delta: float | None
-    estimated_revenue_saved: Decimal | None
-    human_override: bool | None
-    currency: str
 
 
 class ExactSum:
@@ -36,13 +22,17 @@ class ExactSum:
         self.total = Decimal(0)
         self.count = 0
 
-    def add(self, amount: float | Decimal | None) -> None:
+    def add(self, amount: float | Decimal | None, times: int = 1) -> None:
         """None is not a measurement and does not count."""
         if amount is None:
             return
         written = amount if isinstance(amount, Decimal) else Decimal(repr(amount))
-        self.total = _EXACT.add(self.total, written)
-        self.count += 1
+        self.total = _EXACT.fma(written, Decimal(times), self.total)
+        self.count += times
+
+    @property
+    def value(self) -> float | None:
+        return float(self.total) if self.count else None
 
 
 def figure(numerator, denominator: int, source: str, *, value=None) -> dict:
@@ -54,31 +44,60 @@ def figure(numerator, denominator: int, source: str, *, value=None) -> dict:
     return {"value": value, "numerator": numerator, "denominator": denominator, "source": source}
 
 
-def outcome_figures(interventions: QuerySet, *, as_of: date) -> dict:
+def with_outcome(interventions: QuerySet[Intervention], *, until: date) -> QuerySet[Intervention]:
+    """Each once, with the outcome that counts as `counts`: the latest measured by then, null without one."""
+    measured = Outcome.objects.filter(intervention=OuterRef("pk"), measured_at__lte=until)
+    same_day = Q(measured_at=OuterRef("counts__measured_at"))
+    later = measured.filter(
+        Q(measured_at__gt=OuterRef("counts__measured_at"))
+        | same_day & Q(recorded_at__gt=OuterRef("counts__recorded_at"))
+        | same_day & Q(recorded_at=OuterRef("counts__recorded_at"), pk__gt=OuterRef("counts__pk"))
+    )
+    by_then = FilteredRelation("outcomes", condition=Q(outcomes__measured_at__lte=until))
+    return interventions.annotate(counts=by_then).filter(~Exists(later))
+
+
+_STATED = (
+    "counts__outcome",
+    "counts__resolution_time_days",
+    "counts__csat_delta",
+    "counts__churn_risk_delta",
+    "counts__estimated_revenue_saved",
+    "counts__human_override",
+    "customer__currency",
+    "execution__mode",
+)
+
+
+def outcome_figures(interventions: QuerySet[Intervention], *, as_of: date) -> dict:
     """Over what was executed, recorded or imported: how many have an outcome, and what these say. The
     latest outcome measured by `as_of` counts; an intervention without one is open, not zero."""
-    done = interventions.filter(status__in=DONE)
-    number = done.count()
+    number, record_only, overridden, override_known = 0, 0, 0, 0
     kinds: Counter = Counter()
-    overridden, override_known = 0, 0
     days, csat, churn = ExactSum(), ExactSum(), ExactSum()
     saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
-    for row in _latest(done, as_of):
-        kinds[row.outcome] += 1
-        days.add(row.resolution_time_days)
-        csat.add(row.csat_delta)
-        churn.add(row.churn_risk_delta)
-        if row.estimated_revenue_saved is not None:
-            saved[row.currency].add(row.estimated_revenue_saved)
-        if row.human_override is not None:
-            override_known += 1
-            overridden += row.human_override
+    done = with_outcome(interventions.filter(status__in=DONE), until=as_of)
+    # What states the same is counted by the database, as far fewer groups than interventions come back.
+    groups = done.order_by().values_list(*_STATED).annotate(times=Count("pk"))
+    for kind, in_days, satisfaction, risk, amount, override, currency, mode, times in groups.iterator():
+        number += times
+        if mode == ExecutionMode.RECORD_ONLY:
+            record_only += times
+        if kind is None:
+            continue
+        kinds[kind] += times
+        days.add(in_days, times)
+        csat.add(satisfaction, times)
+        churn.add(risk, times)
+        if amount is not None:
+            saved[currency].add(amount, times)
+        if override is not None:
+            override_known += times
+            overridden += times if override else 0
     measured = kinds.total()
     return {
         "interventions": number,
-        "record_only": done.filter(
-            status=InterventionStatus.EXECUTED, execution__mode=ExecutionMode.RECORD_ONLY
-        ).count(),
+        "record_only": record_only,
         "with_outcome": measured,
         "open": number - measured,
         "by_outcome": [
@@ -95,17 +114,6 @@ def outcome_figures(interventions: QuerySet, *, as_of: date) -> dict:
             overridden, override_known, "outcomes that state whether a person overrode the recommendation"
         ),
     }
-
-
-def _latest(done: QuerySet, as_of: date) -> Iterator[_Measured]:
-    rows = (
-        Outcome.objects.filter(intervention__in=done.values("pk"), measured_at__lte=as_of)
-        .order_by("intervention_id", "measured_at", "recorded_at", "pk")
-        .values_list(*_Measured._fields[:-1], "intervention__customer__currency")
-    )
-    for _, of_one in groupby(rows.iterator(), key=lambda row: row[0]):
-        *_, latest = of_one
-        yield _Measured(*latest)
 
 
 def _mean(total: ExactSum, source: str) -> dict:

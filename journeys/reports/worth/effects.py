@@ -3,6 +3,7 @@ not, against those held out, over the same days and by the same measure (intenti
 
 from collections import defaultdict
 from datetime import date, timedelta
+from itertools import chain, repeat
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 
@@ -157,10 +158,14 @@ def _churn_fall(scope: Scope, experiment: str) -> dict:
     for arm in Arm:
         falls = (
             rows.filter(assignment__arm=arm)
-            .order_by("pk")
             .annotate(fall=F("churn_before") - F("churn_after"))
+            .order_by("fall")
+            .values_list("fall")
+            .annotate(times=Count("pk"))
         )
-        arms[arm.value] = effect.sample(falls.values_list("fall", flat=True).iterator())
+        # Scores have three places, so many falls are alike.
+        each = chain.from_iterable(repeat(fall, times) for fall, times in falls.iterator())
+        arms[arm.value] = effect.sample(each)
     return {
         "arms": arms,
         "difference": effect.difference_of_means(arms[Arm.TREATED.value], arms[Arm.HELD_OUT.value]),

@@ -1,34 +1,35 @@
 """What may be learnt: overrides, playbooks, calibration, and what they suggest. Nothing changes by itself."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce, Concat, Least
 
-from approvals.rules import Authority, Verdict
+from approvals.rules import Authority
 from journeys import held
 from journeys.domain import learning
 from journeys.domain.effect import Share
 from journeys.domain.learning import BANDS, SUCCESS, Calibration, Overrides, band, band_label
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus
 from journeys.models import Customer, Intervention, PipelineRun
-from journeys.reports.outcomes import ExactSum
+from journeys.reports.outcomes import ExactSum, with_outcome
+from journeys.reports.worth.microseconds import MINUTE
 from journeys.reports.worth.returns import assumptions, reviews
-from journeys.reports.worth.rows import latest_outcomes
+from journeys.reports.worth.rows import OVERRULED, left_within, rejected
 from journeys.reports.worth.scope import Scope
 
 BY = ("confidence", "action", "rule", "segment")
 
 
 class _Decided(NamedTuple):
-    """A person's decision on a recommendation. `right`: of a rejection whose days have passed, whether the
-    customer stayed; None where that is not known."""
+    """What people decided alike on recommendations with something in common."""
 
     keys: dict[str, list[str]]
     overruled: bool
-    right: bool | None
-    person: str
+    number: int
 
 
 def learn(scope: Scope) -> dict:
@@ -82,85 +83,98 @@ def by_person(scope: Scope) -> list[dict]:
 
 
 def _tally(scope: Scope, *, people: bool = False) -> list[Overrides]:
+    by_people = scope.requests.filter(ending__authority=Authority.PERSON)
     decided, overruled = Counter(), Counter()
-    judged, right = Counter(), Counter()
-    for one in _decisions(scope):
-        for by, keys in ({"person": [one.person]} if people else one.keys).items():
-            for key in keys:
-                decided[by, key] += 1
-                overruled[by, key] += one.overruled
-                if one.right is not None:
-                    judged[by, key] += 1
-                    right[by, key] += one.right
+    for one in _decisions(by_people, people=people):
+        for key in _keys(one):
+            decided[key] += one.number
+            overruled[key] += one.number if one.overruled else 0
+    right, wrong = (
+        _counted(by_people.filter(subject_key__in=rejections.values("pk")), people=people)
+        for rejections in _judged(scope)
+    )
     order = {by: place for place, by in enumerate(BY)}
     return [
-        Overrides(by, key, Share(overruled[by, key], number), Share(right[by, key], judged[by, key]))
+        Overrides(by, key, Share(overruled[by, key], number), _share(right[by, key], wrong[by, key]))
         for (by, key), number in sorted(decided.items(), key=lambda one: (order.get(one[0][0], 9), one[0]))
     ]
 
 
-def _decisions(scope: Scope):
-    stayed = _stayed_after_rejection(scope)
-    rows = scope.requests.filter(ending__authority=Authority.PERSON)
-    fields = ("subject_key", "confidence", "action", "person_reasons", "segment", "editors")
-    for pk, confidence, action, rules, segment, editors, verdict, person in rows.values_list(
-        *fields, "ending__verdict", "ending__actor_key"
-    ).iterator():
-        keys = {
-            "confidence": [] if confidence is None else [band_label(band(confidence))],
-            "action": [action],
-            "rule": rules,
-            "segment": [segment],
-        }
-        yield _Decided(keys, verdict == Verdict.REJECTED or bool(editors), stayed.get(pk), person)
+def _share(right: int, wrong: int) -> Share:
+    return Share(right, right + wrong)
 
 
-def _stayed_after_rejection(scope: Scope) -> dict[str, bool]:
-    if not scope.departures_known:
-        return {}
-    days = timedelta(days=scope.rules.outcomes.truth_days)
-    rejected = Intervention.objects.filter(
-        status=InterventionStatus.REJECTED, as_of__gt=scope.since, as_of__lte=scope.until - days
-    )
+def _keys(one: _Decided) -> Iterator[tuple[str, str]]:
+    return ((by, key) for by, keys in one.keys.items() for key in keys)
+
+
+def _counted(requests: QuerySet, *, people: bool) -> Counter:
+    found = Counter()
+    for one in _decisions(requests, people=people):
+        for key in _keys(one):
+            found[key] += one.number
+    return found
+
+
+def _decisions(requests: QuerySet, *, people: bool) -> Iterator[_Decided]:
+    """By what they have in common, which are far fewer than the decisions."""
+    fields = ["ending__actor_key"] if people else ["confidence", "action", "person_reasons", "segment"]
+    overruled = Case(When(OVERRULED, then=Value(1)), default=Value(0), output_field=IntegerField())
+    groups = requests.order_by().values_list(*fields, overruled).annotate(number=Count("pk"))
+    for *common, was_overruled, number in groups.iterator():
+        yield _Decided(_named(common, people=people), bool(was_overruled), number)
+
+
+def _named(common: list, *, people: bool) -> dict[str, list[str]]:
+    if people:
+        return {"person": common}
+    confidence, action, rules, segment = common
     return {
-        pk: not (left and day < left <= day + days)
-        for pk, day, left in rejected.values_list("pk", "as_of", "customer__churned_on").iterator()
+        "confidence": [] if confidence is None else [band_label(band(confidence))],
+        "action": [action],
+        "rule": rules,
+        "segment": [segment],
     }
+
+
+def _judged(scope: Scope) -> tuple[QuerySet, QuerySet]:
+    """Of the rejections whose days have passed, those whose customer stayed, and those whose left."""
+    days = scope.rules.outcomes.truth_days
+    passed = rejected(scope, as_of__gt=scope.since, as_of__lte=scope.until - timedelta(days=days))
+    if not scope.departures_known:
+        return passed.none(), passed.none()
+    left = passed.filter(left_within(days))
+    return passed.exclude(pk__in=left.values("pk")), left
 
 
 def _playbooks(scope: Scope) -> list[dict]:
     """By action and segment: what was done, what came of it, and what it cost. Cost is review and channel;
     infrastructure belongs to no playbook. Money is in the policy's currency."""
     given, currency = assumptions(scope.rules), scope.rules.roi.currency
-    where: dict[str, tuple[str, str]] = {}
     runs, succeeded, known = Counter(), Counter(), Counter()
     cost: defaultdict[tuple, float] = defaultdict(float)
     value: defaultdict[tuple, ExactSum] = defaultdict(ExactSum)
-    rows = scope.done.order_by("pk").values_list(
-        "pk", "recommended_action", "customer__segment", "status", "channel", "execution__mode"
-    )
-    own, on_record_only = set(), set()
-    for pk, action, segment, status, channel, mode in rows.iterator():
-        where[pk] = key = action, segment
-        runs[key] += 1
+    own = set()
+    done = with_outcome(scope.done, until=scope.until).order_by().values_list(
+        "recommended_action", "customer__segment", "status", "channel", "execution__mode",
+        "customer__currency", "counts__outcome", "counts__estimated_revenue_saved",
+    )  # fmt: skip
+    for action, segment, status, channel, mode, in_currency, outcome, saved, number in done.annotate(
+        number=Count("pk")
+    ).iterator():
+        key = action, segment
+        runs[key] += number
         if status != InterventionStatus.IMPORTED:
             own.add(key)
-        if mode == ExecutionMode.RECORD_ONLY:
-            on_record_only.add(pk)
-        elif mode == ExecutionMode.LIVE:
-            cost[key] += given.channel_cost.get(channel, 0.0)
-    for review in reviews(scope.done):
-        minutes = given.review_cap_minutes if review.minutes is None else review.minutes
-        cost[where[review.intervention_id]] += (
-            min(minutes, given.review_cap_minutes) / 60 * given.review_rate_per_hour
-        )
-    fields = ("outcome", "estimated_revenue_saved", "intervention__customer__currency")
-    for pk, outcome, saved, in_currency in latest_outcomes(scope.done, *fields, until=scope.until):
-        key = where[pk]
-        known[key] += 1
-        succeeded[key] += outcome in SUCCESS
-        if in_currency == currency and pk not in on_record_only:
-            value[key].add(saved)
+        if mode == ExecutionMode.LIVE:
+            cost[key] += number * given.channel_cost.get(channel, 0.0)
+        if outcome is not None:
+            known[key] += number
+            succeeded[key] += number if outcome in SUCCESS else 0
+        if in_currency == currency and mode != ExecutionMode.RECORD_ONLY:
+            value[key].add(saved, number)
+    for *key, spent in _review_minutes(scope, given.review_cap_minutes):
+        cost[tuple(key)] += spent / 60 * given.review_rate_per_hour
     return [
         _playbook(
             key,
@@ -172,6 +186,18 @@ def _playbooks(scope: Scope) -> list[dict]:
         )
         for key, number in sorted(runs.items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def _review_minutes(scope: Scope, cap: float) -> Iterator[tuple[str, str, float]]:
+    """By action and segment; at most the cap each, and the whole of it where nobody was seen to open it."""
+    whole = round(cap * MINUTE)
+    mine = Intervention.objects.filter(pk=OuterRef("request__subject_key"))
+    found = reviews(scope.done).annotate(
+        of=Subquery(mine.values(of=Concat("recommended_action", Value("/"), "customer__segment"))),
+        spent=Coalesce(Least("took", whole), whole),
+    )
+    for of, spent in found.order_by().values_list("of").annotate(total=Sum("spent")):
+        yield *of.split("/", 1), float(spent) / MINUTE
 
 
 def _playbook(

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from math import fsum
 from typing import NamedTuple
 
 from django.db.models import Count, Q, QuerySet, Sum
@@ -12,11 +11,11 @@ from journeys import held
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
 from journeys.domain.vocabulary import Tier
 from journeys.models import Customer, PipelineRun
-from journeys.reports.outcomes import ExactSum
+from journeys.reports.outcomes import ExactSum, with_outcome
 from journeys.reports.worth.effects import effects
 from journeys.reports.worth.learning import learn
 from journeys.reports.worth.returns import returns, value_treated
-from journeys.reports.worth.rows import ROWS, latest_outcomes
+from journeys.reports.worth.rows import ROWS
 from journeys.reports.worth.scope import Scope
 
 _TREND_DAYS = 30
@@ -92,16 +91,7 @@ def headline_of(rows: Iterable[dict], tier: KpiTier) -> KpiStatus:
 
 
 def counted(scope: Scope, name: str) -> Figure:
-    """The sum of its rows, exactly, whatever their order."""
-    number = 0
-
-    def parts():
-        nonlocal number
-        for row in ROWS[name](scope):
-            number += 1
-            yield row.part
-
-    total = fsum(parts())
+    total, number = ROWS[name](scope).total()
     return Figure(total if number else None, number)
 
 
@@ -135,11 +125,14 @@ def _values(rated: QuerySet) -> dict[str, float]:
 
 def _preserved_reported(scope: Scope) -> list[Figure]:
     saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
-    fields = ("estimated_revenue_saved", "intervention__customer__currency")
-    for _, amount, currency in latest_outcomes(scope.really_done, *fields, until=scope.until):
-        saved[currency].add(amount)
-    stated = {currency: float(total.total) for currency, total in saved.items() if total.count}
-    return [Figure(stated.get(currency), total, currency) for currency, total in value_treated(scope)]
+    stated = with_outcome(scope.really_done, until=scope.until).filter(
+        counts__estimated_revenue_saved__isnull=False
+    )
+    amounts = stated.order_by().values_list("customer__currency", "counts__estimated_revenue_saved")
+    for currency, amount, times in amounts.annotate(times=Count("pk")).iterator():
+        saved[currency].add(amount, times)
+    reported = {currency: float(total.total) for currency, total in saved.items() if total.count}
+    return [Figure(reported.get(currency), total, currency) for currency, total in value_treated(scope)]
 
 
 def _preserved_measured(money: dict) -> Figure:

@@ -1,12 +1,12 @@
 """The return of what was executed in the window: cost and value of the same interventions."""
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
 from dataclasses import asdict
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import date, timedelta
+from math import fsum
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from approvals.models import AuditEvent, Decision
 from approvals.rules import Authority
@@ -17,21 +17,13 @@ from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus
 from journeys.models import Customer, Intervention
-from journeys.models.interventions import calendar_day
-from journeys.reports.outcomes import ExactSum
-from journeys.reports.worth.rows import latest_outcomes
+from journeys.reports.outcomes import ExactSum, with_outcome
+from journeys.reports.worth.microseconds import DAY, MINUTE, Microseconds, span
 from journeys.reports.worth.scope import Scope
 from journeys.services.proposals import KIND
 
 # What was executed in the window may have been proposed so many days before it began.
 _EXECUTED_WITHIN = 60
-
-
-class Review(NamedTuple):
-    """One person's look at one intervention; `minutes` is None where nobody was seen to open it."""
-
-    intervention_id: str
-    minutes: float | None
 
 
 def assumptions(rules: PolicyDocument) -> roi.Assumptions:
@@ -44,95 +36,82 @@ def assumptions(rules: PolicyDocument) -> roi.Assumptions:
     )
 
 
-class Executed(NamedTuple):
-    intervention_id: str
-    customer_id: str
-    channel: str
-    sent: bool
-
-
-def executed_in(scope: Scope) -> Iterator[Executed]:
+def executed_in(scope: Scope) -> QuerySet[Intervention]:
     """Those whose execution, on their own calendar, falls into the window."""
-    rows = (
-        _candidates(scope)
-        .order_by("pk")
-        .values_list("pk", "customer_id", "channel", "execution__mode", "as_of", "generated_at", "ended_at")
-    )
-    for pk, customer_id, channel, mode, as_of, generated, ended in rows.iterator():
-        if scope.since < calendar_day(as_of, generated, ended or generated) <= scope.until:
-            yield Executed(pk, customer_id, channel, mode == ExecutionMode.LIVE)
-
-
-def _candidates(scope: Scope) -> QuerySet[Intervention]:
-    return Intervention.objects.filter(
-        status=InterventionStatus.EXECUTED,
-        as_of__gt=scope.since - timedelta(days=_EXECUTED_WITHIN),
-        as_of__lte=scope.until,
+    moved = span("generated_at", Coalesce("ended_at", "generated_at"))
+    first, after = (_microseconds(day + timedelta(days=1)) for day in (scope.since, scope.until))
+    return (
+        Intervention.objects.filter(
+            status=InterventionStatus.EXECUTED,
+            as_of__gt=scope.since - timedelta(days=_EXECUTED_WITHIN),
+            as_of__lte=scope.until,
+        )
+        .annotate(at=ExpressionWrapper(Microseconds("as_of") + moved, BigIntegerField()))
+        .filter(at__gte=first, at__lt=after)
     )
 
 
-def reviews(interventions: QuerySet[Intervention]) -> Iterator[Review]:
-    """From the moment at which who decided had opened the evidence, to their decision."""
+def _microseconds(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * DAY
+
+
+def reviews(interventions: QuerySet[Intervention]) -> QuerySet[Decision]:
+    """What people decided of them. `took` is from the moment at which who decided had opened the evidence to
+    the decision, in microseconds; null where nobody was seen to open it."""
     opened = AuditEvent.objects.filter(
-        request_id=OuterRef("request_id"), word=VIEWED, actor_key=OuterRef("actor_key")
+        request_id=OuterRef("request_id"),
+        word=VIEWED,
+        actor_key=OuterRef("actor_key"),
+        at__lte=OuterRef("decided_at"),
     ).order_by("sequence")
-    rows = Decision.objects.filter(
+    return Decision.objects.filter(
         authority=Authority.PERSON,
         request__kind=KIND,
         request__subject_key__in=interventions.values("pk"),
-    ).annotate(opened=Subquery(opened.values("at")[:1]))
-    for pk, first, decided in rows.values_list("request__subject_key", "opened", "decided_at").iterator():
-        minutes = (decided - first).total_seconds() / 60 if first and first <= decided else None
-        yield Review(pk, minutes)
+    ).annotate(
+        took=ExpressionWrapper(
+            Microseconds("decided_at") - Subquery(opened.values(at_once=Microseconds("at"))[:1]),
+            BigIntegerField(),
+        )
+    )
 
 
 def returns(scope: Scope, effects: list[dict]) -> dict:
     """Costs, both values, both returns, and what each assumption does to them. What is reported in another
     currency than the policy's, or of what went through on record only, is named in `left_out`."""
     given, currency = assumptions(scope.rules), scope.rules.roi.currency
-    customers: dict[str, str] = {}
-    sent: set[str] = set()
-    by_channel: Counter = Counter()
-    for row in executed_in(scope):
-        customers[row.intervention_id] = row.customer_id
-        if row.sent:
-            sent.add(row.intervention_id)
-            by_channel[row.channel] += 1
-    minutes, unseen = [], 0
-    for review in reviews(_candidates(scope)):
-        if review.intervention_id in customers:
-            if review.minutes is None:
-                unseen += 1
-            else:
-                minutes.append(review.minutes)
-    reported, stated, left_out = _reported(scope, customers, sent, currency)
-    measured = _measured({customers[pk] for pk in sent}, effects, currency)
+    executed = executed_in(scope)
+    sent = executed.filter(execution__mode=ExecutionMode.LIVE)
+    number, by_channel, reported, left_out = _counted(scope, executed, currency)
+    took = list(reviews(executed).values_list("took", flat=True).iterator())
+    minutes = [one / MINUTE for one in took if one is not None]
+    measured = _measured(sent, effects, currency)
     population = roi.Population(
-        executed=len(customers),
+        executed=number,
         review_minutes=tuple(minutes),
-        reviews_unseen=unseen,
-        by_channel=dict(by_channel),
+        reviews_unseen=len(took) - len(minutes),
+        by_channel=by_channel,
         window_days=scope.days,
-        reported_value=reported,
+        reported_value=reported.value,
         measured_value=measured["value"],
     )
     cost = roi.costs(population, given)
-    known = bool(customers)
+    known = bool(number)
     return {
         "currency": currency,
         "days": scope.days,
-        "executed": len(customers),
-        "sent": len(sent),
-        "record_only": len(customers) - len(sent),
-        "reviews": len(minutes) + unseen,
-        "reviews_unseen": unseen,
-        "review_minutes": round(sum(minutes), 2),
+        "executed": number,
+        "sent": sum(by_channel.values()),
+        "record_only": number - sum(by_channel.values()),
+        "reviews": len(took),
+        "reviews_unseen": population.reviews_unseen,
+        "review_minutes": round(fsum(minutes), 2),
         "by_channel": dict(sorted(by_channel.items())),
         "costs": cost._asdict() | {"total": cost.total} if known else None,
         "reported": {
-            "value": reported,
-            "outcomes": stated,
-            "roi": roi.roi(reported, cost.total) if known else None,
+            "value": reported.value,
+            "outcomes": reported.count,
+            "roi": roi.roi(reported.value, cost.total) if known else None,
         },
         "measured": measured | {"roi": roi.roi(measured["value"], cost.total) if known else None},
         "left_out": left_out,
@@ -141,38 +120,45 @@ def returns(scope: Scope, effects: list[dict]) -> dict:
     }
 
 
-def _reported(
-    scope: Scope, executed: Mapping[str, str], sent: Collection[str], currency: str
-) -> tuple[float | None, int, list[dict]]:
-    """What outcomes say was saved, of how many, and what of it cannot count: it is in another currency, or
-    nothing was sent from which it could have come."""
-    saved, others = ExactSum(), {}
-    fields = ("estimated_revenue_saved", "intervention__customer__currency")
-    for pk, amount, in_currency in latest_outcomes(_candidates(scope), *fields, until=scope.until):
-        if pk not in executed or amount is None:
-            continue
-        counts = pk in sent and in_currency == currency
-        (saved if counts else others.setdefault((in_currency, pk in sent), ExactSum())).add(amount)
+def _counted(
+    scope: Scope, executed: QuerySet[Intervention], currency: str
+) -> tuple[int, Counter, ExactSum, list[dict]]:
+    """How many were executed, and sent by each channel; what outcomes say was saved; and what of that cannot
+    count: it is in another currency, or nothing was sent from which it could have come."""
+    number, by_channel, saved, others = 0, Counter(), ExactSum(), defaultdict(ExactSum)
+    groups = (
+        with_outcome(executed, until=scope.until)
+        .order_by()
+        .values_list("channel", "execution__mode", "customer__currency", "counts__estimated_revenue_saved")
+        .annotate(times=Count("pk"))
+    )
+    for channel, mode, in_currency, amount, times in groups.iterator():
+        sent = mode == ExecutionMode.LIVE
+        number += times
+        if sent:
+            by_channel[channel] += times
+        counts = sent and in_currency == currency
+        if amount is not None:
+            (saved if counts else others[in_currency, sent]).add(amount, times)
     left_out = [
         {"currency": name, "sent": was_sent, "value": float(total.total), "outcomes": total.count}
         for (name, was_sent), total in sorted(others.items())
     ]
-    return (float(saved.total) if saved.count else None), saved.count, left_out
+    return number, by_channel, saved, left_out
 
 
-def _measured(customer_ids: set[str], effects: list[dict], currency: str) -> dict:
+def _measured(sent: QuerySet[Intervention], effects: list[dict], currency: str) -> dict:
     """The fall of departures that an experiment has established, applied to the treated customers who were
-    executed for. Nothing is claimed before there is a verdict, and nothing of anybody who was in no arm."""
+    executed for, each once. Nothing is claimed before there is a verdict, and nothing of anybody who was in
+    no arm."""
     final = next((row for row in effects if row["final"] and row["left"]["difference"]), None)
     if final is None:
         return {"value": None, "low": None, "high": None, "customers": 0, "account_value": None, "of": ""}
     treated = Customer.objects.filter(
         assignments__experiment=final["experiment"], assignments__arm=Arm.TREATED, currency=currency
-    )
-    number, total = 0, 0.0
-    for pk, value in treated.values_list("pk", "account_value").iterator():
-        if pk in customer_ids and value is not None:
-            number, total = number + 1, total + float(value)
+    ).filter(pk__in=sent.values("customer_id"), account_value__isnull=False)
+    found = treated.aggregate(number=Count("pk"), total=Sum("account_value"))
+    number, total = found["number"], round(float(found["total"] or 0), 2)
     difference = final["left"]["difference"]
     return {
         # Fewer departures preserve; the ends of the interval change places with the sign.
