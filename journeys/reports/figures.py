@@ -34,10 +34,11 @@ from journeys.domain.vocabulary import (
     Tier,
 )
 from journeys.models import Customer, Finding, Intervention, PipelineRun, Signal
+from journeys.reports.movement import customer_figures, movement
 from journeys.reports.outcomes import outcome_figures
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
-VERSION = 2
+VERSION = 3
 TOP = 20
 EXAMPLES = 3
 FIRST_REASONS = 3
@@ -68,6 +69,7 @@ def collect(run: PipelineRun) -> dict:
             "standing": decisions.pop("auto_approval_standing"),
         },
         "portfolio": _portfolio(run, assessments),
+        "movement": movement(run),
         "at_risk": _at_risk(run, assessments),
         "proposed": _proposed(run, proposed_here),
         "suppressed": _suppressed(assessments),
@@ -141,7 +143,7 @@ def _at_risk(run: PipelineRun, assessments: QuerySet) -> dict:
     return {
         "total": total,
         "rows": [
-            _customer(row.customer)
+            customer_figures(row.customer)
             | {
                 "journey_stage": row.journey_stage,
                 "days_in_state": row.days_in_state,
@@ -185,7 +187,7 @@ def _proposed(run: PipelineRun, approved: dict[str, int]) -> dict:
         "by_policy": by_policy,
         "by_auto_approval": by_auto_approval,
         "rows": [
-            _customer(row.customer)
+            customer_figures(row.customer)
             | {
                 "intervention_id": row.pk,
                 "recommended_action": row.recommended_action,
@@ -213,7 +215,7 @@ def _suppressed(assessments: QuerySet) -> dict:
         "total": total,
         "by_reason": [{"reason": reason, "count": number} for reason, number in counts],
         "rows": [
-            _customer(row.customer)
+            customer_figures(row.customer)
             | {
                 "recommended_action": row.recommended_action,
                 "reason": row.suppression_reason,
@@ -369,15 +371,6 @@ def _findings(run: PipelineRun) -> dict:
             for kind in FindingKind
             if kind in counts
         ],
-    }
-
-
-def _customer(customer) -> dict:
-    return {
-        "customer_id": customer.customer_id,
-        "name": customer.name,
-        "account_value": _text(customer.account_value),
-        "currency": customer.currency,
     }
 
 

@@ -1,6 +1,7 @@
 """What a laid-out report is made of. All of it is plain text, escaped by nobody yet."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from journeys.reports.wording import NOT_KNOWN
 
@@ -77,9 +78,24 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """What the table beside it says, drawn. `name` is its own within the report, and `drawn` coordinates; its
+    `kind` names the template."""
+
+    name: str
+    drawn: Any
+    summary: str
+    kind: str = "chart"
+
+    @property
+    def template(self) -> str:
+        return f"journeys/charts/{self.drawn.kind}.svg"
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     title: str
-    blocks: tuple[Paragraph | Items | Tiles | Table, ...]
+    blocks: tuple[Paragraph | Items | Tiles | Table | Chart, ...]
     anchor: str
 
 

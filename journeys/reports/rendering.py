@@ -8,7 +8,7 @@ from pathlib import Path
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from journeys.reports.layout import Cell, Items, Page, Paragraph, Table, Tiles
+from journeys.reports.layout import Cell, Chart, Items, Page, Paragraph, Table, Tiles
 from journeys.reports.sections import lay_out
 
 _STYLESHEET = Path(__file__).resolve().parent.parent / "static" / "journeys" / "report.css"
@@ -54,7 +54,8 @@ def _sections(page: Page) -> list[str]:
     lines = []
     for section in page.sections:
         lines += ["", f"## {_escape(section.title)}"]
-        for block in section.blocks:
+        # A chart says what its table says.
+        for block in (block for block in section.blocks if not isinstance(block, Chart)):
             lines += ["", *_WRITERS[type(block)](block)]
     return lines
 

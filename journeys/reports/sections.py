@@ -5,10 +5,13 @@ Nothing here is escaped; every text may hold what a user or another system wrote
 
 from collections.abc import Callable
 
+from approvals import charts
 from approvals.rules import Authority
 from approvals.subjects import labels as kinds_of_request
 from journeys.domain.vocabulary import label, phrase
-from journeys.reports.layout import Cell, Items, Page, Paragraph, Section, Table, Tile, Tiles
+from journeys.reports.cells import customer_cell, more_text, score_text
+from journeys.reports.layout import Cell, Chart, Items, Page, Paragraph, Section, Table, Tile, Tiles
+from journeys.reports.movement_section import movement_section
 from journeys.reports.wording import (
     NOT_KNOWN,
     at_stake,
@@ -16,7 +19,6 @@ from journeys.reports.wording import (
     day,
     moment,
     money,
-    name_of,
     number,
     one_line,
     shares,
@@ -87,7 +89,7 @@ def _at_risk(report: dict) -> list:
     )
     rows = tuple(
         (
-            _customer(row, with_value=True),
+            customer_cell(row, with_value=True),
             Cell(
                 label(row["journey_stage"]),
                 f"{count(row['days_in_state'], 'day')}, {phrase(row['stage_health'])}",
@@ -100,7 +102,7 @@ def _at_risk(report: dict) -> list:
     )
     columns = ("Customer", "Stage", "Risk", "Churn risk", "Why")
     numeric = frozenset({"Risk", "Churn risk"})
-    return [Paragraph(lead), Table(columns, rows, numeric, _more(at_risk["more"], "customer"), "Why")]
+    return [Paragraph(lead), Table(columns, rows, numeric, more_text(at_risk["more"], "customer"), "Why")]
 
 
 def _portfolio(report: dict) -> list:
@@ -127,7 +129,21 @@ def _portfolio(report: dict) -> list:
     lead = f"{count(portfolio['assessed'], 'customer')} assessed"
     lead += f" of {looked_at:,} looked at, by stage and tier of risk." if looked_at is not None else "."
     columns = ("Stage", "High", "Medium", "Low", "Total")
-    return [Paragraph(lead), Table(columns, tuple(rows), frozenset(columns[1:]))]
+    return [Paragraph(lead), _by_stage(portfolio), Table(columns, tuple(rows), frozenset(columns[1:]))]
+
+
+def _by_stage(portfolio: dict) -> Chart:
+    drawn = charts.bars(
+        [
+            (
+                label(row["journey_stage"]) if row["journey_stage"] else "Any other stage",
+                [row[tier] for tier in ("high", "medium", "low")],
+            )
+            for row in portfolio["by_stage"]
+        ],
+        [charts.Series(tier, f"{label(tier)} risk") for tier in ("high", "medium", "low")],
+    )
+    return Chart("portfolio", drawn, "How many customers of each stage are at which risk")
 
 
 def _proposed(report: dict) -> list:
@@ -142,16 +158,16 @@ def _proposed(report: dict) -> list:
         lead += f", {proposed['by_auto_approval']:,} approved automatically FOR TESTING"
     rows = tuple(
         (
-            _customer(row),
+            customer_cell(row),
             Cell(label(row["recommended_action"]), label(row["channel"])),
-            Cell(_score(row["priority_score"], 1)),
-            Cell(_score(row["confidence"], 2)),
+            Cell(score_text(row["priority_score"], 1)),
+            Cell(score_text(row["confidence"], 2)),
             _decider(row),
         )
         for row in proposed["rows"]
     )
     columns = ("Customer", "Action", "Priority", "Confidence", "Who decides, and why")
-    more = _more(proposed["more"], "intervention")
+    more = more_text(proposed["more"], "intervention")
     return [
         Paragraph(f"{lead}."),
         Table(columns, rows, frozenset({"Priority", "Confidence"}), more, columns[-1]),
@@ -176,7 +192,7 @@ def _suppressed(report: dict) -> list:
     )
     rows = tuple(
         (
-            _customer(row),
+            customer_cell(row),
             Cell(label(row["recommended_action"])),
             Cell(label(row["reason"]), row["detail"]),
         )
@@ -188,7 +204,7 @@ def _suppressed(report: dict) -> list:
         Table(
             ("Customer", "Action", "Why not"),
             rows,
-            more=_more(suppressed["more"], "customer"),
+            more=more_text(suppressed["more"], "customer"),
             widest="Why not",
         ),
     ]
@@ -215,7 +231,7 @@ def _pending(report: dict) -> list:
     rows = tuple(
         (
             Cell(row["title"], row["summary"]),
-            Cell(_score(row["priority_score"], 1)),
+            Cell(score_text(row["priority_score"], 1)),
             Cell(money(row["account_value"], row["currency"])),
             Cell(
                 moment(row["decision_due_at"]),
@@ -227,7 +243,7 @@ def _pending(report: dict) -> list:
     )
     columns = ("What", "Priority", "Value a year", "Decide by")
     numeric = frozenset({"Priority", "Value a year"})
-    return [tiles, Table(columns, rows, numeric, _more(pending["more"], "intervention"), "What"), also]
+    return [tiles, Table(columns, rows, numeric, more_text(pending["more"], "intervention"), "What"), also]
 
 
 def _decided(report: dict) -> list:
@@ -381,6 +397,7 @@ def _not_known(report: dict) -> list:
 
 SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
     ("at-risk", "Who is at risk, and why", _at_risk),
+    ("movement", "What moved since last time", movement_section),
     ("portfolio", "The portfolio, by stage and tier", _portfolio),
     ("proposed", "What this run proposed", _proposed),
     ("suppressed", "What was held back, and why", _suppressed),
@@ -395,19 +412,3 @@ SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
     ("findings", "What does not fit in the data", _findings),
     ("not-known", "What this report does not know", _not_known),
 )
-
-
-def _customer(row: dict, *, with_value: bool = False) -> Cell:
-    notes = [row["customer_id"]] if row["name"] else []
-    if with_value:
-        value = row["account_value"]
-        notes.append(f"{money(value, row['currency'])} a year" if value else "value not known")
-    return Cell(name_of(row), ", ".join(notes))
-
-
-def _score(value: float | None, places: int) -> str:
-    return NOT_KNOWN if value is None else f"{value:.{places}f}"
-
-
-def _more(left_out: int, what: str) -> str:
-    return f"and {count(left_out, f'more {what}')}" if left_out else ""

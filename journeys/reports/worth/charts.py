@@ -28,6 +28,7 @@ class Intervals(NamedTuple):
     ticks: list[tuple[float, str]]
     bottom: int
     height: int
+    kind: str = "intervals"
 
 
 def intervals(rows: Sequence[tuple[str, dict, str]]) -> Intervals | None:

@@ -1,9 +1,11 @@
 """The part of a report that says what it was worth, as blocks of plain text."""
 
+from approvals.charts import Series, bars
 from journeys.domain.kpis import KPIS, KpiTier
 from journeys.domain.vocabulary import label
-from journeys.reports.layout import Cell, Items, Paragraph, Table, Tile, Tiles
+from journeys.reports.layout import Cell, Chart, Items, Paragraph, Table, Tile, Tiles
 from journeys.reports.wording import count, day
+from journeys.reports.worth import charts
 from journeys.reports.worth.wording import (
     ASSUMPTIONS,
     amount,
@@ -56,9 +58,10 @@ def _experiment(row: dict, worth: dict) -> list:
     )
     groups = tuple(_compared(label(group["key"]), group) for group in [*row["by_segment"], *row["by_action"]])
     columns = ("Measure", "Treated", "Held out", "Difference, 95 % interval")
-    blocks = [
+    blocks: list = [
         Paragraph(lead),
         Paragraph(verdict_sentence(row, departures_known=worth["departures_known"])),
+        _intervals(row),
         Table(columns, rows),
     ]
     if groups:
@@ -71,6 +74,20 @@ def _experiment(row: dict, worth: dict) -> list:
         )
         blocks.append(Table(("Group", *columns[1:]), groups))
     return blocks
+
+
+def _intervals(row: dict) -> Chart | None:
+    measures = [("Everybody", row["left"])]
+    measures += [(label(group["key"]), group) for group in [*row["by_segment"], *row["by_action"]]]
+    drawn = charts.intervals(
+        [
+            (name, one["difference"], interval(one["difference"]))
+            for name, one in measures
+            if one["difference"]
+        ]
+    )
+    summary = "Who left of those treated, less who left of those held out; left of the line is better"
+    return drawn and Chart(f"effect-{row['experiment']}", drawn, summary)
 
 
 def _compared(title: str, measure: dict) -> tuple[Cell, ...]:
@@ -164,12 +181,37 @@ def roi(report: dict) -> list:
     columns = ("Assumption", "Is", "Reported, at half", "at double", "Measured, at half", "at double ")
     return [
         tiles,
+        _cost_and_value(money),
         Items(tuple(roi_sentences(money))) if roi_sentences(money) else None,
         Paragraph(
             "The return rests on these assumptions of the policy; with each alone at half and at double:"
         ),
         Table(columns, rows, frozenset(columns[2:])),
     ]
+
+
+def _cost_and_value(money: dict) -> Chart:
+    """Beside the tiles, which say the same. A value that is not known has no bar, and one below 0 none."""
+    currency, costs = money["currency"], money["costs"]
+    parts = [round(costs[name]) for name in ("review", "channel", "infrastructure")]
+    values = [money[name]["value"] for name in ("reported", "measured")]
+    drawn = bars(
+        [
+            ("Cost", [*parts, 0]),
+            *(
+                (f"Value, as {name}", [0, 0, 0, max(0, round(value or 0))])
+                for name, value in zip(("reported", "measured"), values, strict=True)
+            ),
+        ],
+        [
+            Series("high", "Review"),
+            Series("medium", "Channel"),
+            Series("rest", "Infrastructure"),
+            Series("low", "Value"),
+        ],
+        told=[amount(value, currency) for value in (costs["total"], *values)],
+    )
+    return Chart("return", drawn, f"Cost and both values, in {currency}; they are never added")
 
 
 def under_review(report: dict) -> list:
