@@ -12,7 +12,7 @@ from email.utils import parseaddr
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 
 # What the other side says is quoted up to here, in bytes.
@@ -51,7 +51,8 @@ class MaybeSent(Exception):
 
 
 def send_email(payload: Mapping, key: str, *, timeout: float | None = None) -> Receipt:
-    """Recipient, sender, reply-to, subject and body as they stand; the Message-ID is made of the key.
+    """Recipient, sender, reply-to, subject and body as they stand, and beside the body `html` where there is
+    any; the Message-ID is made of the key.
     `timeout`: seconds that each step of the conversation may take (default: EMAIL_TIMEOUT)."""
     try:
         validate_email(payload["recipient"])
@@ -59,7 +60,7 @@ def send_email(payload: Mapping, key: str, *, timeout: float | None = None) -> R
         raise NotSent(
             f"{payload['recipient'] or 'Nothing'} is no address to send to.", permanent=True
         ) from error
-    message = EmailMessage(
+    message = EmailMultiAlternatives(
         payload["subject"],
         payload["body"],
         from_email=payload["sender"],
@@ -67,6 +68,8 @@ def send_email(payload: Mapping, key: str, *, timeout: float | None = None) -> R
         reply_to=[payload["reply_to"]] if payload["reply_to"] else None,
         headers={"Message-ID": message_id(payload["sender"], key)},
     )
+    if html := payload.get("html"):
+        message.attach_alternative(html, "text/html")
     try:
         message.message().as_bytes()
     except ValueError as error:  # a line break in a header, say

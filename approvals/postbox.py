@@ -131,6 +131,8 @@ def _give_up_orphans(now: datetime) -> None:
 def _letter(notice: Notice, now: datetime) -> dict | None:
     """The mail as `send_email` takes it; None where there is nothing to say any more."""
     stale = now - notice.created_at > _STALE.get(notice.kind, _STALE_ELSE)
+    if notice.kind == Kind.REPORT:
+        return None if stale or not can_be_told(notice.recipient) else _ready(notice)
     told = None if stale or not can_be_told(notice.recipient) else _told(notice, now)
     if told is None:
         return None
@@ -147,6 +149,19 @@ def _letter(notice: Notice, now: datetime) -> dict | None:
         "reply_to": "",
         "subject": one_line(subject)[:_LONGEST_SUBJECT],
         "body": body.strip() + "\n",
+    }
+
+
+def _ready(notice: Notice) -> dict:
+    """What was written beforehand, as it was written."""
+    settings_page = _page("approvals_preferences_changelist")
+    return {
+        "recipient": notice.recipient.email,
+        "sender": settings.DEFAULT_FROM_EMAIL,
+        "reply_to": "",
+        "subject": one_line(notice.facts["subject"])[:_LONGEST_SUBJECT],
+        "body": notice.facts["text"].replace("{settings}", settings_page),
+        "html": notice.facts["html"].replace("{settings}", settings_page),
     }
 
 

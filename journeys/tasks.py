@@ -6,13 +6,15 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.models import Schedule
 
-from journeys import pipeline
+from journeys import monthly, pipeline
 from journeys.services import execution, retention, reviews, upkeep
 
 # Seconds that the worker gives the sweep: less than after which the queue hands a task out again.
 _SWEEP_TIMEOUT = 240
 DAILY_RUN_AT = time(5, tzinfo=UTC)
 DAILY_REVIEW_AT = time(6, tzinfo=UTC)
+# After the run of the day.
+MONTHLY_REPORT_AT = time(7, tzinfo=UTC)
 
 SCHEDULES: dict[str, dict] = {
     "sweep": {
@@ -50,6 +52,12 @@ SCHEDULES: dict[str, dict] = {
         "schedule_type": Schedule.DAILY,
         "minutes": None,
         "kwargs": repr({"q_options": {"timeout": pipeline.RUN_TIMEOUT}}),
+    },
+    "monthly report": {
+        "func": "journeys.tasks.monthly_report",
+        "schedule_type": Schedule.DAILY,
+        "minutes": None,
+        "kwargs": repr({}),
     },
     "daily run": {
         "func": "journeys.tasks.daily_run",
@@ -95,6 +103,11 @@ def forget_past() -> None:
     retention.forget_past()
 
 
+def monthly_report() -> None:
+    """Each day, so that one on which the worker stood still loses nothing; each person is told once."""
+    monthly.send_report_of_the_month()
+
+
 def check_audit_chain() -> None:
     upkeep.check_audit_chain()
 
@@ -114,7 +127,11 @@ def reconsider(intervention_id: str) -> None:
 def install_schedules() -> None:
     """Put the schedules in, or right; when each runs next is left as it is."""
     now = timezone.now()
-    first = {"daily run": next_at(DAILY_RUN_AT, now), "daily review": next_at(DAILY_REVIEW_AT, now)}
+    first = {
+        "daily run": next_at(DAILY_RUN_AT, now),
+        "daily review": next_at(DAILY_REVIEW_AT, now),
+        "monthly report": next_at(MONTHLY_REPORT_AT, now),
+    }
     for name, definition in SCHEDULES.items():
         with transaction.atomic():
             if not Schedule.objects.filter(name=name).update(**definition):

@@ -232,6 +232,7 @@ def test_managers_may_do_what_approvers_may_and_change_the_rules(people):
         "journeys.start_execution",
         "journeys.end_execution",
         "journeys.run_pipeline",
+        "journeys.receive_report",
         "approvals.propose_authoritylimit",
         "approvals.confirm_authoritylimit",
         "approvals.take_over_approvalrequest",

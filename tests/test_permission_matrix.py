@@ -98,6 +98,7 @@ do approvals_approvalrequest_take-over            | –   | –   | –   | – 
 do approvals_approvalrequest_revoke               | –   | –   | –   | yes | yes | –   | –
 approvals_approvalrequest_change                  | –   | –   | yes | yes | yes | yes | yes
 approvals_preferences_changelist                  | –   | yes | yes | yes | yes | yes | yes
+do approvals_preferences_choose-monthly-report    | –   | yes | yes | yes | yes | yes | yes
 do approvals_preferences_choose-time-zone         | –   | yes | yes | yes | yes | yes | yes
 approvals_apitoken_changelist                     | –   | –   | yes | yes | yes | yes | yes
 do approvals_apitoken_make-own                    | –   | –   | yes | yes | yes | –   | yes
@@ -441,6 +442,7 @@ def situations() -> dict[str, Callable]:
         f"{endpoint}rotate": _given(_the_endpoint, {"overlap_hours": 24}),
         f"{endpoint}disable": _given(_the_endpoint, {"reason": "Enough."}),
         "admin:approvals_webhookdelivery_replay": _given(lambda: WebhookDelivery.objects.get().pk, {}),
+        "admin:approvals_preferences_choose-monthly-report": _given(None, {"monthly_report": "no"}),
         "admin:approvals_preferences_choose-time-zone": _given(None, {"time_zone": "Europe/Berlin"}),
         f"{limit}propose": _given(None, _limit(name="small")),
         f"{limit}propose-membership": _given(

@@ -25,6 +25,30 @@ class TimeZoneForm(DeskForm):
         )
 
 
+class MonthlyReportForm(DeskForm):
+    monthly_report = forms.ChoiceField(
+        label="The report of each month by mail",
+        required=False,
+        choices=[("", "As my role has it"), ("yes", "Yes"), ("no", "No")],
+        help_text="On the 1st: what the month was worth, in short, with a link to the whole report.",
+    )
+
+
+def _choose_report(request, row: None, data: dict) -> str:
+    wanted = {"yes": True, "no": False}.get(data["monthly_report"])
+    services.choose_monthly_report(user=request.user, wanted=wanted)
+    return {
+        None: "You get the report of each month by mail if your role has it so.",
+        True: "You get the report of each month by mail.",
+        False: "You get no report of the month by mail any more.",
+    }[wanted]
+
+
+def _report_chosen(user) -> str:
+    row = Preferences.objects.filter(user=user).first()
+    return {True: "yes", False: "no"}.get(row and row.monthly_report, "")
+
+
 def _choose(request, row: None, data: dict) -> str:
     services.choose_time_zone(user=request.user, name=data["time_zone"])
     if not data["time_zone"]:
@@ -45,6 +69,14 @@ class PreferencesAdmin(DeskAdmin):
             form=TimeZoneForm,
             initial=lambda request, row: {"time_zone": zones.chosen_by(request.user)},
             perform=_choose,
+        ),
+        Act(
+            name="choose-monthly-report",
+            title="The monthly report",
+            button="Keep it so",
+            form=MonthlyReportForm,
+            initial=lambda request, row: {"monthly_report": _report_chosen(request.user)},
+            perform=_choose_report,
         ),
     )
 

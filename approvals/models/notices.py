@@ -21,6 +21,7 @@ class Notice(models.Model):
         MANY = "many"
         DIGEST = "digest"
         OUTCOME = "outcome"
+        REPORT = "report"
 
     class State(models.TextChoices):
         WAITING = "waiting"

@@ -10,6 +10,7 @@ class Preferences(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="preferences"
     )
+    monthly_report = models.BooleanField("the monthly report by mail; empty: as their role has it", null=True)
     time_zone = models.CharField("IANA name; empty: the browser's", max_length=64, blank=True)
 
     class Meta:

@@ -30,7 +30,7 @@ from approvals.services.people import (
     principals_of,
     was_given,
 )
-from approvals.services.preferences import choose_time_zone
+from approvals.services.preferences import choose_monthly_report, choose_time_zone
 from approvals.services.viewing import note_viewed
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "change",
     "check_chain",
     "check_may_decide",
+    "choose_monthly_report",
     "choose_time_zone",
     "claim",
     "decide",

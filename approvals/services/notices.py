@@ -113,6 +113,18 @@ def write_digests(users: Iterable, *, day: date) -> None:
         )
 
 
+def write_letters(letters: Iterable[tuple]) -> int:
+    """Write mails that are ready, each (user, key, {"subject", "text", "html"}); returns how many are new. A
+    key that there was before is not told again, whoever comes second."""
+    if not enabled():
+        return 0
+    letters = [letter for letter in letters if can_be_told(letter[0])]
+    there = set(Notice.objects.filter(key__in=[key for _, key, _ in letters]).values_list("key", flat=True))
+    new = [letter for letter in letters if letter[1] not in there]
+    _write(Notice(kind=Notice.Kind.REPORT, recipient=user, key=key, facts=facts) for user, key, facts in new)
+    return len(new)
+
+
 def mends_authority(user) -> bool:
     return was_given(user, f"approvals.{MENDS_AUTHORITY}")
 

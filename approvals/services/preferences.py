@@ -9,6 +9,11 @@ class NoSuchZone(Refusal):
     code = "no_such_zone"
 
 
+def choose_monthly_report(*, user, wanted: bool | None) -> None:
+    """Whether this person gets the monthly report by mail from now on; None: as their role has it."""
+    Preferences.objects.update_or_create(user=user, defaults={"monthly_report": wanted})
+
+
 def choose_time_zone(*, user, name: str) -> None:
     """Tell this person times in the zone of this name from now on; empty: in their browser's. Raises
     NoSuchZone."""

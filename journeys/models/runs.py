@@ -81,7 +81,10 @@ class PipelineRun(models.Model):
     class Meta:
         ordering = ["-pk"]
         default_permissions = ("view",)
-        permissions = [("run_pipeline", "Can run the pipeline")]
+        permissions = [
+            ("run_pipeline", "Can run the pipeline"),
+            ("receive_report", "Gets the report of each month by mail"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["scope"],
