@@ -661,6 +661,56 @@ def test_what_moved_stands_in_every_form_of_the_report():
     assert json.loads(reports.render_json(report))["movement"]["new_at_risk"]["total"] == 12
 
 
+def test_the_portfolio_is_counted_by_segment_too(fresh_run):
+    rows = {row["segment"]: row for row in fresh_run.report["portfolio"]["by_segment"]}
+    found = Counter(
+        (row.customer.segment, row.risk_tier)
+        for row in Assessment.objects.filter(run=fresh_run).select_related("customer")
+    )
+    assert {
+        (of, tier): number
+        for of, row in rows.items()
+        for tier, number in row.items()
+        if tier != "segment" and number
+    } == dict(found)
+    assert "Mid-Market" in reports.render_markdown(fresh_run.report)
+
+
+def test_how_many_people_decided_and_how_long_it_took_is_told(fresh_run):
+    a_decision("C004", "approved", an_approver())
+    a_decision("C005", "rejected", an_approver("bert"))
+    decided = reports.build(fresh_run)["decided"]
+    ends = Decision.objects.filter(authority="person").select_related("request")
+    waited = [(end.decided_at - end.request.requested_at).total_seconds() / 3600 for end in ends]
+    assert decided["people"] == 2
+    assert decided["hours_to_decide"]["denominator"] == 2
+    assert decided["hours_to_decide"]["value"] == pytest.approx(sum(waited) / 2)
+
+
+def test_next_steps_have_names_counts_and_dates(fresh_run):
+    steps = reports.build(fresh_run)["next_steps"]
+    request = ApprovalRequest.objects.pending().by_priority().first()
+    due = request.decision_due_at
+    assert f"Decide 2 interventions, first: {request.title}, by {due.day} {due:%b %Y}." in steps
+    assert any(step.startswith("Mend ") for step in steps)
+    text = reports.render_markdown(reports.build(fresh_run))
+    assert "## What to do next" in text
+
+
+def test_next_steps_name_those_new_at_risk_and_what_is_stuck():
+    first, last = run_row(), run_row()
+    for name in ("Ames", "Bell", "Cole", "Dunn"):
+        customer = a_customer(name=name)
+        an_assessment(first, customer=customer, tier="low")
+        an_assessment(last, customer=customer, tier="high")
+    an_intervention(status="unknown")
+    an_intervention(status="failed")
+    steps = reports.build(last)["next_steps"]
+    assert "Look at Ames, Bell, Cole and 1 more customer, new at risk since last time." in steps
+    assert "Find out what became of 1 execution whose result is unknown." in steps
+    assert "See why 1 execution failed." in steps
+
+
 def test_of_the_first_run_nothing_is_said_to_have_moved(fresh_run):
     assert fresh_run.report["movement"]["new_at_risk"] == {"total": 0, "rows": [], "more": 0}
     assert "had been assessed before" in reports.render_markdown(fresh_run.report)

@@ -1,6 +1,7 @@
 """What a run found and what came of it: rows -> figures -> a dict, then Markdown or HTML. Reads only."""
 
 from journeys.reports.figures import collect
+from journeys.reports.next_steps import next_steps
 from journeys.reports.rendering import render_html, render_json, render_markdown
 from journeys.reports.wording import gaps, takeaways
 
@@ -17,4 +18,8 @@ def build(run) -> dict:
     in one count and not in the next.
     """
     report = collect(run)
-    return report | {"takeaways": takeaways(report), "not_known": gaps(report)}
+    return report | {
+        "takeaways": takeaways(report),
+        "next_steps": next_steps(report),
+        "not_known": gaps(report),
+    }

@@ -30,12 +30,14 @@ from journeys.domain.vocabulary import (
     ExecutionStatus,
     FindingKind,
     InterventionStatus,
+    Segment,
     Stage,
     Tier,
 )
 from journeys.models import Customer, Finding, Intervention, PipelineRun, Signal
 from journeys.reports.movement import customer_figures, movement
-from journeys.reports.outcomes import outcome_figures
+from journeys.reports.outcomes import figure, outcome_figures
+from journeys.reports.worth.microseconds import HOUR, span
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
 VERSION = 3
@@ -124,12 +126,29 @@ def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
         "by_tier": {
             tier.value: sum(number for (_, of), number in counts.items() if of == tier) for tier in Tier
         },
+        "by_segment": _by_segment(assessments),
         # The stage "" gathers what the product has no word for.
         "by_stage": [
             {"journey_stage": str(stage)} | {tier.value: counts.get((stage, tier), 0) for tier in Tier}
             for stage in stages
         ],
     }
+
+
+def _by_segment(assessments: QuerySet) -> list[dict]:
+    """The segment "" gathers what the product has no word for, and what is not known."""
+    known = Case(
+        When(customer__segment__in=list(Segment), then=F("customer__segment")),
+        default=Value(""),
+        output_field=CharField(),
+    )
+    rows = assessments.values_list(known, "risk_tier").annotate(number=Count("pk")).order_by()
+    counts = {(segment, tier): number for segment, tier, number in rows}
+    segments = [*Segment, ""] if any(segment == "" for segment, _ in counts) else list(Segment)
+    return [
+        {"segment": str(segment)} | {tier.value: counts.get((segment, tier), 0) for tier in Tier}
+        for segment in segments
+    ]
 
 
 def _at_risk(run: PipelineRun, assessments: QuerySet) -> dict:
@@ -284,7 +303,19 @@ def _decided(requests: QuerySet) -> dict:
     def of(test) -> int:
         return sum(number for *row, number in counts if test(*row))
 
+    people = ended.filter(ending__authority=Authority.PERSON).annotate(
+        waited=span("requested_at", "ending__decided_at")
+    )
+    by_people = people.aggregate(
+        number=Count("pk"), people=Count("ending__actor_key", distinct=True), took=Sum("waited")
+    )
     return {
+        "people": by_people["people"],
+        "hours_to_decide": figure(
+            float(by_people["took"] or 0) / HOUR,
+            by_people["number"],
+            "hours from the request to the person's decision that ended it",
+        ),
         "total": of(lambda *_: True),
         "approved": {
             authority.value: of(

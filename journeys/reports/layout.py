@@ -25,12 +25,13 @@ class Table:
     numeric: frozenset[str] = frozenset()
     more: str = ""
     widest: str = ""
+    compact: bool = False
     kind: str = "table"
 
     @property
     def is_narrow(self) -> bool:
         """Names and counts, which are hard to read across a whole page."""
-        return self.numeric >= set(self.columns[1:])
+        return self.compact or self.numeric >= set(self.columns[1:])
 
     @property
     def styled_columns(self) -> list[tuple[str, str]]:

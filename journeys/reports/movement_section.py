@@ -32,7 +32,7 @@ def _moves(before: str, after: str, rows: list[tuple[str, str, int]]) -> Table |
     if not rows:
         return None
     cells = tuple((Cell(old), Cell(new), Cell(f"{number:,}")) for old, new, number in rows)
-    return Table((before, after, "Customers"), cells, frozenset({"Customers"}))
+    return Table((before, after, "Customers"), cells, frozenset({"Customers"}), compact=True)
 
 
 def _came_and_went(lead: str, found: dict) -> list:

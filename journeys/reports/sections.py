@@ -5,13 +5,13 @@ Nothing here is escaped; every text may hold what a user or another system wrote
 
 from collections.abc import Callable
 
-from approvals import charts
 from approvals.rules import Authority
 from approvals.subjects import labels as kinds_of_request
 from journeys.domain.vocabulary import label, phrase
 from journeys.reports.cells import customer_cell, more_text, score_text
-from journeys.reports.layout import Cell, Chart, Items, Page, Paragraph, Section, Table, Tile, Tiles
+from journeys.reports.layout import Cell, Items, Page, Paragraph, Section, Table, Tile, Tiles
 from journeys.reports.movement_section import movement_section
+from journeys.reports.portfolio_section import portfolio_section
 from journeys.reports.wording import (
     NOT_KNOWN,
     at_stake,
@@ -103,47 +103,6 @@ def _at_risk(report: dict) -> list:
     columns = ("Customer", "Stage", "Risk", "Churn risk", "Why")
     numeric = frozenset({"Risk", "Churn risk"})
     return [Paragraph(lead), Table(columns, rows, numeric, more_text(at_risk["more"], "customer"), "Why")]
-
-
-def _portfolio(report: dict) -> list:
-    portfolio = report["portfolio"]
-    if not portfolio["assessed"]:
-        return [Paragraph("No customer was assessed.")]
-    rows = [
-        (
-            Cell(label(row["journey_stage"]) if row["journey_stage"] else "Any other stage"),
-            *(Cell(f"{row[tier]:,}", tone=tier if row[tier] else "") for tier in ("high", "medium", "low")),
-            Cell(f"{sum(row[tier] for tier in ('high', 'medium', 'low')):,}"),
-        )
-        for row in portfolio["by_stage"]
-    ]
-    totals = portfolio["by_tier"]
-    rows.append(
-        (
-            Cell("All stages", tone="total"),
-            *(Cell(f"{totals[tier]:,}", tone="total") for tier in ("high", "medium", "low")),
-            Cell(f"{portfolio['assessed']:,}", tone="total"),
-        )
-    )
-    looked_at = portfolio["customers"]
-    lead = f"{count(portfolio['assessed'], 'customer')} assessed"
-    lead += f" of {looked_at:,} looked at, by stage and tier of risk." if looked_at is not None else "."
-    columns = ("Stage", "High", "Medium", "Low", "Total")
-    return [Paragraph(lead), _by_stage(portfolio), Table(columns, tuple(rows), frozenset(columns[1:]))]
-
-
-def _by_stage(portfolio: dict) -> Chart:
-    drawn = charts.bars(
-        [
-            (
-                label(row["journey_stage"]) if row["journey_stage"] else "Any other stage",
-                [row[tier] for tier in ("high", "medium", "low")],
-            )
-            for row in portfolio["by_stage"]
-        ],
-        [charts.Series(tier, f"{label(tier)} risk") for tier in ("high", "medium", "low")],
-    )
-    return Chart("portfolio", drawn, "How many customers of each stage are at which risk")
 
 
 def _proposed(report: dict) -> list:
@@ -271,9 +230,20 @@ def _decided(report: dict) -> list:
     ]
     return [
         _counts("How it ended", "Requests", lines, decided["total"]),
+        _how_fast(decided),
         Paragraph(f"Of the approvals, since then: {since}.") if since else None,
         _reviewed(report["reviewed"]),
     ]
+
+
+def _how_fast(decided: dict) -> Paragraph | None:
+    waited = decided.get("hours_to_decide")
+    if not waited or not waited["denominator"]:
+        return None
+    return Paragraph(
+        f"{count(decided['people'], 'person', 'people')} decided {waited['denominator']:,} of them, each "
+        f"{number(waited['value'], 1)} hours after it was asked, on average."
+    )
 
 
 def _reviewed(reviewed: dict) -> Paragraph | None:
@@ -391,6 +361,11 @@ def _findings(report: dict) -> list:
     return [Paragraph(lead), Table(columns, rows, frozenset({"Open"}), widest="For example")]
 
 
+def _next_steps(report: dict) -> list:
+    steps = report.get("next_steps")
+    return [Items(tuple(steps)) if steps else Paragraph("Nothing that this report can see.")]
+
+
 def _not_known(report: dict) -> list:
     return [Items(tuple(report["not_known"]))]
 
@@ -398,7 +373,7 @@ def _not_known(report: dict) -> list:
 SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
     ("at-risk", "Who is at risk, and why", _at_risk),
     ("movement", "What moved since last time", movement_section),
-    ("portfolio", "The portfolio, by stage and tier", _portfolio),
+    ("portfolio", "The portfolio, by stage and tier", portfolio_section),
     ("proposed", "What this run proposed", _proposed),
     ("suppressed", "What was held back, and why", _suppressed),
     ("pending", "What waits for a decision", _pending),
@@ -409,6 +384,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[dict], list]], ...] = (
     ("kpis", "How it stands against its targets", worth.kpis),
     ("roi", "What it cost, and what it returned", worth.roi),
     ("under-review", "What is under review", worth.under_review),
+    ("next-steps", "What to do next", _next_steps),
     ("findings", "What does not fit in the data", _findings),
     ("not-known", "What this report does not know", _not_known),
 )
