@@ -2,6 +2,10 @@
 a database of its own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from datetime import date
 from io import StringIO
@@ -16,7 +20,7 @@ from journeys.bench.invented import Size
 from journeys.bench.place import Broken, place
 from journeys.domain.vocabulary import Stage
 from journeys.models import Customer, PipelineRun
-from tests.trials.cluster import database_url
+from tests.trials.cluster import ROOT, database_url, wait_until
 
 DAY = date(2026, 1, 31)
 PROMISED = {
@@ -36,16 +40,18 @@ PROMISED = {
 def left_behind(tmp_path, monkeypatch):
     """What measurements have left of their databases and folders."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
-    def look() -> list[str]:
-        names = [path.name for path in tmp_path.iterdir()]
+    def there() -> set[str]:
+        names = {path.name for path in tmp_path.iterdir()}
         if connection.vendor == "postgresql":
             with psycopg.connect(database_url()) as server:
                 rows = server.execute("SELECT datname FROM pg_database WHERE datname LIKE 'cjo_bench_%'")
-                names += [name for (name,) in rows]
+                names |= {name for (name,) in rows}
         return names
 
-    return look
+    before = there()
+    return lambda: there() - before
 
 
 def bench(*arguments: str) -> str:
@@ -59,7 +65,7 @@ def bench(*arguments: str) -> str:
 def test_it_measures_in_a_database_of_its_own_and_leaves_yours_alone(left_behind):
     Customer.objects.create(customer_id="MINE")
     found = json.loads(bench("--customers", "300", "--rounds", "1", "--changed", "5%", "--json"))
-    assert left_behind() == []
+    assert left_behind() == set()
     assert list(Customer.objects.values_list("pk", flat=True)) == ["MINE"]
     assert not PipelineRun.objects.exists()
 
@@ -108,7 +114,22 @@ def test_nothing_is_left_of_a_measurement_that_breaks_off(left_behind):
 
     with pytest.raises(Broken):
         break_off()
-    assert left_behind() == []
+    assert left_behind() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_left_of_one_that_is_ended(left_behind, tmp_path):
+    command = [sys.executable, "manage.py", "bench", "--customers", "100", "--database", database_url()]
+    site = {"DJANGO_SETTINGS_MODULE": "cjo_site.settings"}
+    bench = subprocess.Popen(command, cwd=ROOT, env=os.environ | site, start_new_session=True)
+    wait_until(lambda: any(tmp_path.glob("cjo-bench-*/*")))
+    assert left_behind()
+    bench.terminate()
+    assert bench.wait(60) == 128 + signal.SIGTERM
+    assert left_behind() == set()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(bench.pid, 0)
 
 
 @pytest.mark.parametrize("changed", ["0", "101%", "2", "some"])

@@ -67,6 +67,20 @@ class Watched:
 
 
 @contextmanager
+def ended_tidily() -> Iterator[None]:
+    """Within it, whoever ends this process by SIGTERM lets it clear away what it has made."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def cluster(workers: int) -> Iterator[subprocess.Popen]:
     """`manage.py qcluster` with so many workers on the database of this process, in a process group of its
     own, of which nothing is left in the end."""

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from journeys.bench import inside
 from journeys.bench.place import INSIDE, Broken
+from journeys.bench.processes import ended_tidily
 from journeys.bench.scale import Plan, measure
 from journeys.bench.table import table
 
@@ -44,13 +45,15 @@ class Command(BaseCommand):
     def handle(self, **options):
         if asked := os.environ.get(INSIDE):
             # In a process of the measurement, whose environment names the database that is measured.
-            self.stdout.write(json.dumps(inside.do(**json.loads(asked))))
+            with ended_tidily():
+                self.stdout.write(json.dumps(inside.do(**json.loads(asked))))
             return
         if options["customers"] < 1 or options["rounds"] < 1 or options["signals_per_customer"] <= 0:
             raise CommandError("It takes a customer at least, some signals and a round.", returncode=2)
         plan = Plan(**{name: options[name] for name in Plan.__dataclass_fields__})
         try:
-            found = measure(plan, _tell if sys.stderr.isatty() else lambda text: None)
+            with ended_tidily():
+                found = measure(plan, _tell if sys.stderr.isatty() else lambda text: None)
         except Broken as broken:
             raise CommandError(str(broken)) from broken
         if options["json"]:
