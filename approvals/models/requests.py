@@ -125,6 +125,12 @@ class ApprovalRequest(models.Model):
                 fields=["kind", "-priority_score", "requested_at", "-id"], name="approvals_kind_priority"
             ),
             models.Index(fields=["status", "expires_at"], name="approvals_expiry"),
+            # Approved and not carried out: few of all that were ever approved.
+            models.Index(
+                fields=["status", "execute_by"],
+                condition=Q(used_at__isnull=True, execute_by__isnull=False),
+                name="approvals_unused",
+            ),
             models.Index(fields=["status", "remind_at"], name="approvals_reminder"),
             models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
             models.Index(fields=["concerning", "-requested_at"], name="approvals_concerning"),

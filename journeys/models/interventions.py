@@ -68,7 +68,9 @@ class Intervention(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="interventions", db_index=False)
     agent_name = models.CharField("proposed by", max_length=150)
     origin = models.CharField(max_length=10, choices=choices(Origin))
-    run = models.ForeignKey(PipelineRun, models.PROTECT, null=True, blank=True, related_name="interventions")
+    run = models.ForeignKey(
+        PipelineRun, models.PROTECT, null=True, blank=True, related_name="interventions", db_index=False
+    )
     journey_stage = models.CharField(max_length=40, blank=True, choices=choices(Stage))
     recommended_action = models.CharField(max_length=60, choices=choices(Action))
     channel = models.CharField(max_length=10, choices=choices(Channel))
@@ -118,6 +120,11 @@ class Intervention(models.Model):
                 fields=["as_of", "status", "customer", "intervention_id"], name="journeys_intervention_window"
             ),
             models.Index(fields=["recipient", "status"], name="journeys_intervention_to"),
+            # With the status, which the page of a run counts.
+            models.Index(
+                fields=["run", "-priority_score", "intervention_id", "status"],
+                name="journeys_intervention_run",
+            ),
             models.Index(
                 fields=["recommended_action", "status", "-generated_at"], name="journeys_intervention_alike"
             ),
