@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0003_requests_by_kind"),
+        ("approvals", "0004_monthly_report"),
     ]
 
     operations = [

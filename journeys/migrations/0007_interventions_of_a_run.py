@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("journeys", "0003_ranges_of_a_run"),
+        ("journeys", "0006_monthly_report"),
     ]
 
     operations = [
