@@ -73,7 +73,7 @@ class AssessmentOut(Shown):
     is_current = serializers.BooleanField(help_text="Whether it holds now: one of each customer does.")
     due_on = serializers.DateField(
         allow_null=True,
-        help_text="The first day on which days alone can change it; null: none, or it is over.",
+        help_text="The day on which it is looked at again though nothing is received; null: none.",
     )
     risk_factors = serializers.ListField(child=serializers.CharField())
 
