@@ -85,6 +85,14 @@ def test_it_measures_in_a_database_of_its_own_and_leaves_yours_alone(left_behind
         assert {name: of_workers[name] for name in ("customers", "proposed", "suppressed_by")} == {
             name: counts[name] for name in ("customers", "proposed", "suppressed_by")
         }
+    # Those that are looked at again are those about whom something came in; the next day, who is due as well.
+    changed = measured["incremental"]["counts"]
+    assert 3 < changed["customers"] < 40
+    assert changed["customers"] + changed["not_looked_at"] == 300
+    assert changed["customers"] < measured["next_day"]["counts"]["customers"] < 300
+    again = measured["again"]["counts"]
+    assert (again["proposed"], again["customers"]) == (0, 300)
+    assert again["unchanged"] == counts["below_confidence"] + counts["suppressed"]
     # The floor wrote once more what the run had written.
     written = measured["floor"]["written"]
     assert written["journeys_assessment"] == 300

@@ -1,12 +1,10 @@
 """How the pipeline stands to the floor, on a portfolio of any size: see docs/growing.md."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 
-from journeys import pipeline
 from journeys.bench.place import Place, place
 from journeys.days import today
 
@@ -62,7 +60,6 @@ def _round(here: Place, plan: Plan, day: date, heights: dict, tell: Callable[[st
         if not plan.full_only:
             tell("full run once more")
             found["again"] = _run(here, name, as_of=str(day))
-        if not plan.full_only and "changed_only" in inspect.signature(pipeline.plan_run).parameters:
             tell("incremental runs")
             found |= _incremental(here, name, plan, day)
     for key, workers in WORKERS.items():
