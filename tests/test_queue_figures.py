@@ -11,6 +11,7 @@ from statistics import median_low
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -30,6 +31,13 @@ pytestmark = pytest.mark.django_db
 PAGE = f"{QUEUE}figures/"
 NOW = timezone.now().replace(microsecond=0)
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def counted_anew():
+    """The page keeps its figures for a minute; the accounts of the next test have the same numbers."""
+    yield
+    cache.clear()
 
 
 def a_request(**values) -> ApprovalRequest:
@@ -356,6 +364,23 @@ def test_the_files_have_the_figures_of_the_page(people):
     assert len(html) < 60_000
 
 
+def test_they_are_counted_once_a_minute_for_each_who_may_see_the_same_and_the_page_says_as_of_when(people):
+    def shown(name: str):
+        with CaptureQueriesContext(connection) as queries:
+            found = client_of(people[name]).get(PAGE).context["found"]
+        return found, sum("approvals_decision" in query["sql"] for query in queries)
+
+    a_decision(a_request(), timedelta(hours=2), actor_key=user_key(people["approver"]))
+    first, _ = shown("auditor")
+    a_decision(a_request(), timedelta(hours=2), actor_key=user_key(people["approver"]))
+    assert shown("auditor") == (first, 0)
+    assert [person.tally.decided for person in shown("approver")[0].people] == [2]
+    cache.clear()
+    anew, _ = shown("auditor")
+    assert anew.until > first.until
+    assert [person.tally.decided for person in anew.people] == [2]
+
+
 def test_an_empty_queue_says_so_in_words(people):
     html = client_of(people["approver"]).get(PAGE).content.decode()
     check_html(html)
@@ -367,6 +392,7 @@ def test_an_empty_queue_says_so_in_words(people):
 
 def test_the_page_costs_no_query_per_row(people):
     def cost() -> int:
+        cache.clear()
         with CaptureQueriesContext(connection) as queries:
             assert client.get(PAGE, {"days": 90}).status_code == 200
         return len(queries)
