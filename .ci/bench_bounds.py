@@ -12,6 +12,8 @@ BOUNDS = {
     "full_to_floor": 15,
     "two_workers_to_floor": 25,
     "four_workers_to_floor": 30,
+    "incremental_to_full": 0.3,
+    "next_day_to_full": 0.9,
     "peak_mib": 150,
 }
 
