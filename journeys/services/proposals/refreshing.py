@@ -34,11 +34,13 @@ def refresh_pending(waiting: Mapping[str, Case], *, policy: Policy, rules: Polic
 
     What a person proposed stays as they put it; where a person changed the words, the words stay.
     """
-    requests = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
-    interventions = Intervention.objects.in_bulk(waiting)
+    pending = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
+    # First: whoever changes one after that changes the intervention as well, and is found out by the request.
+    requests = list(pending.exclude(proposer=Proposer.PERSON))
+    interventions = Intervention.objects.in_bulk([request.subject_key for request in requests])
     moved = [
         request
-        for request in requests.exclude(proposer=Proposer.PERSON)
+        for request in requests
         if _whats_moved(request, waiting[request.subject_key], interventions[request.subject_key])
     ]
     if not moved:
