@@ -61,7 +61,7 @@ class Context:
     on_finding: Callable[[NewFinding], None] = lambda finding: None
     step: str = "data_loading"
     marks: Mapping[str, str] = field(default_factory=dict)
-    signals_orphaned: int | None = None
+    signals_orphaned: int | None = 0
     totals: Totals = field(default_factory=Totals)
 
     @contextmanager

@@ -168,8 +168,12 @@ def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
 
 
 def note_portfolio_findings(context: Context) -> None:
-    """Signals that belong to nobody, or to the future, and those that have found their customer since."""
-    if context.run.scope != PipelineRun.Scope.PORTFOLIO or not context.run.takes_stock:
+    """Signals that belong to nobody, or to the future, and those that have found their customer since. Where
+    no stock is taken they are not counted."""
+    if context.run.scope != PipelineRun.Scope.PORTFOLIO:
+        return
+    if not context.run.takes_stock:
+        context.signals_orphaned = None
         return
     since, until = cases.window(context.run.as_of, context.rules)
     orphaned = Signal.objects.orphaned()

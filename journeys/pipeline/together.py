@@ -73,7 +73,7 @@ def _context(run: PipelineRun) -> Context:
         policy=run.policy,
         rules=run.policy.rules,
         today=today(),
-        signals_orphaned=run.counts.get("orphaned"),
+        signals_orphaned=run.counts.get("orphaned", 0),
     )
 
 
