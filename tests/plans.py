@@ -37,7 +37,7 @@ def _heard():
     asked: list[tuple[str, tuple]] = []
 
     def hear(execute, sql, values, many, context):
-        if sql.startswith(("SELECT", "UPDATE", "DELETE")) and not many:
+        if sql.lstrip("(").startswith(("SELECT", "UPDATE", "DELETE")) and not many:
             asked.append((sql, values))
         return execute(sql, values, many, context)
 

@@ -139,6 +139,12 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         "approvals_audit_request",
     ),
     (
+        "customers of a tier",
+        page("/admin/journeys/customer/?tier=high"),
+        "journeys_assessment",
+        "journeys_assessment_tier",
+    ),
+    (
         "executions that are due",
         lambda world: execution.execute_due(),
         "journeys_intervention",

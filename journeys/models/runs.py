@@ -199,6 +199,11 @@ class Assessment(models.Model):
             models.Index(
                 fields=["due_on", "customer"], condition=Q(is_current=True), name="journeys_assessment_due"
             ),
+            models.Index(
+                fields=["risk_tier", "customer"],
+                condition=Q(is_current=True),
+                name="journeys_assessment_tier",
+            ),
             models.Index(fields=["customer", "-as_of", "-id"], name="journeys_assessment_history"),
             models.Index(fields=["run", "disposition"], name="journeys_run_disposition"),
         ]
