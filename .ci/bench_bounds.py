@@ -13,7 +13,7 @@ BOUNDS = {
     "two_workers_to_floor": 25,
     "four_workers_to_floor": 30,
     "incremental_to_full": 0.3,
-    "next_day_to_full": 0.9,
+    "next_day_to_full": 1.5,
     "peak_mib": 150,
 }
 

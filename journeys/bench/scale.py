@@ -103,6 +103,9 @@ def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions:
             median(row[key]["seconds"] / row[to]["seconds"] for row in rounds) if key in rounds[0] else None
         )
 
+    def longest(key: str) -> float | None:
+        return max(row[key]["longest_transaction_ms"] for row in rounds) if key in rounds[0] else None
+
     figures = {
         "database": vendor,
         "customers": plan.customers,
@@ -127,7 +130,8 @@ def _figures(plan: Plan, vendor: str, made: dict, rounds: list[dict], decisions:
     peaks = [row[key]["peak_mib"] for row in rounds for key in ("full", *WORKERS) if key in row]
     return figures | {
         "peak_mib": None if None in peaks else max(peaks),
-        "longest_transaction_ms": max(row["full"]["longest_transaction_ms"] for row in rounds),
+        "longest_transaction_ms": longest("full"),
+        "next_day_longest_transaction_ms": longest("next_day"),
         "decisions": decisions,
         "measured": rounds,
     }

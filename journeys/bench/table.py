@@ -43,10 +43,12 @@ def _lines(figures: dict) -> Iterator[str]:
         f"A full run reads {figures['rows_read']:,} rows and writes {figures['rows_written']:,}; "
         f"{figures['bytes_per_customer']:,.0f} bytes a customer."
     )
+    yield f"Its longest transaction takes {figures['longest_transaction_ms']:,.0f} ms."
     if "next_day" in rounds[0]:
-        grown = rounds[0]["next_day"]["bytes_grown"] / customers
-        yield f"The next day adds {grown:,.0f} bytes a customer."
-    yield f"Its longest transaction took {figures['longest_transaction_ms']:,.0f} ms."
+        yield (
+            f"The next day adds {rounds[0]['next_day']['bytes_grown'] / customers:,.0f} bytes a customer; "
+            f"its longest transaction takes {figures['next_day_longest_transaction_ms']:,.0f} ms."
+        )
     if figures["decisions"]:
         during, alone = figures["decisions"]["during"], figures["decisions"]["alone"]
         yield f"While a run writes, one person decides {_rate(during)}; alone, {_rate(alone)}."
