@@ -353,7 +353,7 @@ def test_a_run_shows_its_plan_what_it_held_back_and_its_report(sample_run, peopl
     client = client_of(people["operator"])
     html = client.get(page("pipelinerun", second.pk)).content.decode()
     assert "Journey state evaluation" in html
-    assert "Suppressed: 3" in html
+    assert "Suppressed anew: 3" in html
     assert "Already waiting for a decision" in html
     report = client.get(f"/admin/journeys/pipelinerun/{second.pk}/report/").content.decode()
     check_html(report)
