@@ -80,7 +80,9 @@ def test_the_next_run_holds_out_the_same_and_writes_nothing_more(held):
     again = run_pipeline(SAMPLE_DAY + timedelta(days=1))
     assert Assignment.objects.filter(assigned_on=SAMPLE_DAY).count() == 3
     assert Assignment.objects.filter(customer__in=["C001", "C004", "C005"]).count() == 3
-    assert Assessment.objects.get(run=again, customer="C004").suppression_reason == "held_out"
+    assert again.counts["unchanged_by"]["held_out"] == 1
+    assert not Assessment.objects.filter(run=again, customer="C004").exists()
+    assert Assessment.objects.current().get(customer="C004").suppression_reason == "held_out"
 
 
 def test_another_share_moves_nobody_who_has_entered(held, policy_with):
