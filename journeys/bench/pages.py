@@ -64,7 +64,7 @@ def measure(
     on_progress: Callable[[str], None] = lambda text: None,
     on_page: Callable[[Measured], None] = lambda measured: None,
 ) -> dict:
-    """{database, requests, pending, pages: [Measured as a dict]}."""
+    """{database, customers, requests, pending, pages: [Measured as a dict]}."""
     with override_settings(**SETTINGS), database_of_its_own():
         fill(size, on_progress)
         measured = []
@@ -73,6 +73,7 @@ def measure(
             on_page(measured[-1])
     return {
         "database": connection.display_name,
+        "customers": size.customers,
         "requests": size.requests,
         "pending": size.pending,
         "pages": [asdict(row) for row in measured],
@@ -137,6 +138,24 @@ def pages() -> Iterator[Page]:
     yield page("outcomes", "journeys_outcome_changelist")
     yield page("assessments", "journeys_assessment_changelist")
     yield page("signals", "journeys_signal_changelist")
+    # In a session: what else a token costs depends on nothing.
+    for what, query, user in (
+        ("customer", "", "approver"),
+        ("journey-state", "", "approver"),
+        ("signal", "", "approver"),
+        ("assessment", "", "approver"),
+        ("suppressed", "", "approver"),
+        ("intervention", "?status=pending", "approver"),
+        ("execution", "", "approver"),
+        ("outcome", "", "approver"),
+        ("run", "", "approver"),
+        ("finding", "", "approver"),
+        ("approval-request", "?status=pending", "approver"),
+        ("approval-request", f"?concerning={customer}", "approver"),
+        ("decision", "", "approver"),
+        ("audit-event", "", "auditor"),
+    ):
+        yield Page(f"API: {what} {query}".strip(), f"{reverse(f'{what}-list')}{query}", user)
 
 
 def weigh(page: Page, times: int = TIMES) -> Measured:

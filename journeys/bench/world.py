@@ -77,13 +77,16 @@ _DECIDED = (Status.APPROVED, Status.REJECTED, Status.LAPSED, Status.REVOKED)
 
 @dataclass(frozen=True, slots=True)
 class Size:
+    """`portfolio` is the least number of customers."""
+
     requests: int
     pending: int
+    portfolio: int = 0
 
     @property
     def customers(self) -> int:
-        """Ten requests each in two years; but only one of a customer's can be pending."""
-        return max(self.requests // 10, self.pending, 1)
+        """At most ten requests each in two years; but only one of a customer's can be pending."""
+        return max(self.requests // 10, self.pending, self.portfolio, 1)
 
 
 def fill(size: Size, on_progress: Callable[[str], None] = lambda text: None) -> None:

@@ -19,17 +19,20 @@ class Command(BaseCommand):
             "--pending", metavar="N", type=int, default=20_000, help="of the requests; default: 20000"
         )
         parser.add_argument(
+            "--customers", metavar="N", type=int, default=0, help="default: a tenth of the requests"
+        )
+        parser.add_argument(
             "--json",
             action="store_true",
-            help="print {database, requests, pending, "
+            help="print {database, customers, requests, pending, "
             "pages: [{page, user, queries, milliseconds, kilobytes}]}",
         )
 
-    def handle(self, *, requests: int, pending: int, **options):
+    def handle(self, *, requests: int, pending: int, customers: int, **options):
         if not 2 <= pending < requests:
             raise CommandError("It takes at least two pending requests, and more that are not.", returncode=2)
         told = (lambda row: None) if options["json"] else self._told
-        found = measure(Size(requests, pending), on_progress=_progress(), on_page=told)
+        found = measure(Size(requests, pending, customers), on_progress=_progress(), on_page=told)
         if options["json"]:
             self.stdout.write(json.dumps(found))
 
