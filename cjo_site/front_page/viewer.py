@@ -50,9 +50,11 @@ class Viewer:
     @cached_property
     def in_hand(self) -> list[ApprovalRequest]:
         """What waits and is theirs to look after: proposed or being reviewed by them; what was sent back to
-        them first. One query, as each has to read all that waits."""
+        them first. One query, as each has to look through all that waits: in the index, and only what is
+        found is read."""
         reviewing = Q(claimed_by_key=self.key, claimed_until__gt=self.now)
-        rows = ApprovalRequest.objects.pending().filter(Q(proposed_by_key=self.key) | reviewing)
+        found = ApprovalRequest.objects.filter(queue.WAITING, Q(proposed_by_key=self.key) | reviewing)
+        rows = ApprovalRequest.objects.filter(pk__in=found.values("pk"))
         returned_first = F("returned_at").asc(nulls_last=True)
         return list(rows.order_by(returned_first, "-priority_score", "requested_at", "-pk")[:MOST_IN_HAND])
 
