@@ -9,12 +9,12 @@ import sys
 
 # At most. A ratio that was not measured is out of bounds too.
 BOUNDS = {
-    "full_to_floor": 15,
-    "two_workers_to_floor": 25,
-    "four_workers_to_floor": 30,
-    "incremental_to_full": 0.3,
-    "next_day_to_full": 1.5,
-    "peak_mib": 150,
+    "full_to_floor": 30,
+    "two_workers_to_floor": 60,
+    "four_workers_to_floor": 60,
+    "incremental_to_full": 0.5,
+    "next_day_to_full": 2,
+    "peak_mib": 200,
 }
 
 figures = json.load(sys.stdin)
