@@ -131,6 +131,18 @@ def test_what_holds_on_unwritten_was_seen_by_each_run_with_the_days_that_had_pas
     assert (of_30.churn_before, of_30.churn_after) == (0.1, after_30)
 
 
+def test_what_ended_only_after_the_days_had_held_within_them():
+    """Measured late: by then another conclusion holds, which says nothing of those days."""
+    customer = a_customer(account_value=1000)
+    an_assessment(run_row(as_of=DAY), customer=customer, as_of=DAY, is_current=False)
+    executed(customer)
+    run_row(as_of=after(5))
+    an_assessment(run_row(as_of=after(8)), customer=customer, as_of=after(8), journey_stage="retention")
+    measure(after(20))
+    assert (only().stage_before, only().stage_after) == ("support", "support")
+    assert only().churn_after == pytest.approx(0.1 + 0.2 * 4 / 14, abs=0.05)
+
+
 def test_what_no_run_saw_is_not_known():
     executed()
     measure(after(7))

@@ -140,8 +140,9 @@ def _facts(
     mine = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id")
     then = Q(as_of__gt=since, as_of__lte=until)
     if looked_at:
-        goes_on = Exists(mine.filter(as_of__gt=until).order_by())
-        then |= Q(as_of__lte=since) & (Q(is_current=True) | goes_on)
+        # Of the assessment itself, within which this stands, and not of the customer around it.
+        later = Assessment.objects.filter(customer=OuterRef("customer"), as_of__gt=until)
+        then |= Q(as_of__lte=since) & (Q(is_current=True) | Exists(later))
     return Customer.objects.filter(pk__in=customer_ids).annotate(
         seen_before=Subquery(mine.filter(as_of__lte=since).values("pk")[:1]),
         seen_then=Subquery(mine.filter(then).values("pk")[:1]),
