@@ -396,6 +396,23 @@ def test_without_an_outcome_nothing_is_resolved_and_nothing_is_unresolved():
     assert kpi(results, "proactive_share")["denominator"] == 1
 
 
+def test_of_several_outcomes_of_an_intervention_the_latest_counts_once():
+    first, second = (an_intervention(customer=a_customer(account_value=1000)) for _ in range(2))
+    for back, outcome in ((4, "no_response"), (2, "improved_engagement"), (0, "resolved")):
+        an_outcome(
+            first,
+            outcome=outcome,
+            measured_at=AS_OF - days(back),
+            resolution_time_days=back + 1,
+            estimated_revenue_saved=100 + back,
+        )
+    an_outcome(second, outcome="no_response", resolution_time_days=5, estimated_revenue_saved=50)
+    results = results_of(run_row())
+    assert parts(kpi(results, "resolved_share")) == (0.5, 1, 2)
+    assert parts(kpi(results, "time_to_resolution_days")) == (3.0, 6, 2)
+    assert parts(kpi(results, "revenue_preserved_reported")) == (0.075, 150, 2000)
+
+
 def test_where_nobody_is_on_record_as_having_left_no_rejection_was_right():
     an_intervention(status="rejected", as_of=AS_OF - days(90))
     assert kpi(results_of(run_row()), "rejections_right_share")["value"] is None

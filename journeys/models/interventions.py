@@ -117,7 +117,8 @@ class Intervention(models.Model):
             models.Index(fields=["-generated_at", "-intervention_id"], name="journeys_intervention_latest"),
             # What a window of days is counted from, again and again, without a look at the rows themselves.
             models.Index(
-                fields=["as_of", "status", "customer", "intervention_id"], name="journeys_intervention_window"
+                fields=["as_of", "status", "origin", "customer", "intervention_id"],
+                name="journeys_intervention_window",
             ),
             models.Index(fields=["recipient", "status"], name="journeys_intervention_to"),
             # With the status, which the page of a run counts.
@@ -167,6 +168,8 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["status", "claimed_at"], name="journeys_execution_status"),
             models.Index(fields=["assignee", "status", "due_at"], name="journeys_execution_tasks"),
+            # How it went, for each of a window's interventions, without a look at the rows themselves.
+            models.Index(fields=["intervention", "mode", "status"], name="journeys_execution_mode"),
         ]
 
     def __str__(self):
@@ -219,7 +222,14 @@ class Outcome(models.Model):
         default_permissions = ("view",)
         permissions = [("record_outcome", "Can record outcomes")]
         ordering = ["-measured_at", "-recorded_at"]
-        indexes = [models.Index(fields=["-recorded_at", "-outcome_id"], name="journeys_outcome_latest")]
+        indexes = [
+            models.Index(fields=["-recorded_at", "-outcome_id"], name="journeys_outcome_latest"),
+            # Which of an intervention's outcomes counts, without a look at the rows themselves.
+            models.Index(
+                fields=["intervention", "measured_at", "recorded_at", "outcome_id"],
+                name="journeys_outcome_counts",
+            ),
+        ]
 
     def __str__(self):
         return f"{self.get_outcome_display()} ({self.intervention_id})"

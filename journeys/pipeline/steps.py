@@ -28,6 +28,7 @@ from journeys.domain.vocabulary import InterventionStatus, PersonReason, Suppres
 from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
+from journeys.planner import refresh_statistics
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, marks, measuring
 from journeys.services.proposals import Proposal
@@ -302,6 +303,8 @@ def outcome_tracking(context: Context, progress: Progress) -> None:
     """Measure what became of those who were treated, and of those held out; then count what has an outcome
     on record."""
     if not context.dry_run:
+        # Before the steps that count all that was done.
+        refresh_statistics()
         measuring.measure_due(context.run, context.rules)
     done = Intervention.objects.filter(status__in=[InterventionStatus.EXECUTED, InterventionStatus.IMPORTED])
     progress.count(done.count(), done.filter(outcomes__isnull=False).distinct().count())

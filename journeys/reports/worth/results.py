@@ -125,10 +125,12 @@ def _values(rated: QuerySet) -> dict[str, float]:
 
 def _preserved_reported(scope: Scope) -> list[Figure]:
     saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
-    stated = with_outcome(scope.really_done, until=scope.until).filter(
-        counts__estimated_revenue_saved__isnull=False
+    # Those that state no amount are left out here: a further `filter` would join all outcomes once more.
+    amounts = (
+        with_outcome(scope.really_done, until=scope.until)
+        .order_by()
+        .values_list("customer__currency", "counts__estimated_revenue_saved")
     )
-    amounts = stated.order_by().values_list("customer__currency", "counts__estimated_revenue_saved")
     for currency, amount, times in amounts.annotate(times=Count("pk")).iterator():
         saved[currency].add(amount, times)
     reported = {currency: float(total.total) for currency, total in saved.items() if total.count}

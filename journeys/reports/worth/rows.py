@@ -8,7 +8,7 @@ from math import fsum
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
 from django.db.models.expressions import Combinable, RawSQL
 
 from approvals.rules import Authority, Status, Verdict
@@ -40,6 +40,10 @@ class Counted:
 
     def total(self) -> tuple[float, int]:
         """The sum of the parts, exactly, whatever their order, and the number of rows."""
+        if isinstance(self.part, Case):
+            # 1 or 0: added up without being sorted first.
+            found = self._parts().aggregate(whole=Sum("part"), number=Count("part"))
+            return float(found["whole"] or 0), found["number"]
         groups = self._parts().order_by().values_list("part").annotate(number=Count("pk"))
         known = [(part, number) for part, number in groups.iterator() if part is not None]
         return fsum(part * number for part, number in known) / self.unit, sum(number for _, number in known)
@@ -109,17 +113,16 @@ def _time_to_decide(scope: Scope) -> Counted:
     return Counted(rows, waited, key="subject_key", unit=HOUR)
 
 
-def _with_outcome(scope: Scope) -> QuerySet[Intervention]:
-    return with_outcome(scope.done, until=scope.until).filter(counts__isnull=False)
-
-
+# The part alone says what is known of the outcome: a further `filter` on it would join every outcome once
+# more, and each would count.
 def _time_to_resolution(scope: Scope) -> Counted:
-    rows = _with_outcome(scope).filter(counts__resolution_time_days__isnull=False)
-    return Counted(rows, F("counts__resolution_time_days"))
+    return Counted(with_outcome(scope.done, until=scope.until), F("counts__resolution_time_days"))
 
 
 def _resolved(scope: Scope) -> Counted:
-    return Counted(_with_outcome(scope), _whether(Q(counts__outcome=OutcomeKind.RESOLVED)))
+    resolved = Q(counts__outcome=OutcomeKind.RESOLVED)
+    known = Case(When(resolved, then=Value(1)), When(counts__outcome__isnull=False, then=Value(0)))
+    return Counted(with_outcome(scope.done, until=scope.until), known)
 
 
 def _repeated(scope: Scope) -> Counted:
