@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("journeys", "0007_interventions_of_a_run"),
+        ("journeys", "0008_current_assessments_by_tier"),
     ]
 
     operations = [
