@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, Decision
@@ -389,6 +390,15 @@ def test_of_one_customer_without_a_value_no_value_is_claimed():
     assert reports.render_markdown(reports.build(run_row(results=results)))
 
 
+def test_where_no_value_of_those_at_risk_is_known_it_is_not_0_that_is_at_risk():
+    run = run_row()
+    an_assessment(run, customer=a_customer(account_value=None), tier="high")
+    an_assessment(run, customer=a_customer(account_value=900), tier="low")
+    assert parts(kpi(results_of(run), "revenue_at_risk_share")) == (None, None, 900)
+    an_assessment(run, customer=a_customer(account_value=100), tier="medium")
+    assert parts(kpi(results_of(run), "revenue_at_risk_share")) == (0.1, 100, 1000)
+
+
 def test_without_an_outcome_nothing_is_resolved_and_nothing_is_unresolved():
     an_intervention()
     results = results_of(run_row())
@@ -711,6 +721,20 @@ def test_the_results_page_shows_what_the_latest_run_stored(client, lived):
     assert len(text) < 60_000
     for address in ("?kpi=override_share", "?kpi=revenue_at_risk_share", ""):
         assert "The rows behind it" in page(client, named("approver"), f"rows/{address}")
+
+
+def test_a_figure_without_a_list_of_its_own_rows_says_which_wider_list_its_link_opens(client, lived):
+    client.force_login(named("operator"))
+    for kpi, query, words in (
+        ("data_completeness", "customer/", "All customers, as they stand now"),
+        ("orphaned_share", "finding/?kind=orphan_signal", "signals, of whatever day"),
+        ("revenue_at_risk_share", "customer/?tier=medium", "those without a known value too"),
+        ("roi_reported", "intervention/?status=executed", "All executed interventions, of whatever day"),
+    ):
+        html = client.get(reverse("admin:journeys_assignment_rows"), {"kpi": kpi}).content.decode()
+        assert f'href="/admin/journeys/{query}"' in html
+        assert words in html
+        assert client.get(f"/admin/journeys/{query}").status_code == 200
 
 
 def test_only_auditors_see_who_overruled(client, lived):

@@ -16,7 +16,7 @@ from approvals.templatetags.desk import chip, day
 from journeys.admin.links import customer_link, link, number, page_of
 from journeys.domain.holdout import Arm
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, Unit
-from journeys.domain.vocabulary import choices, label
+from journeys.domain.vocabulary import Tier, choices, label
 from journeys.models import Assignment, Measurement, PipelineRun
 from journeys.reports import worth
 from journeys.reports.worth import charts
@@ -32,13 +32,25 @@ _TONES = {
     KpiStatus.EXCEEDED: "low",
     KpiStatus.NOT_KNOWN: "",
 }
-# Where the rows of a KPI are listed that is not counted row by row.
+# Where a figure is counted over a whole list, or no list has exactly its rows: which list, and what of it.
+_EXECUTED = [("intervention", "?status=executed", "all executed interventions, of whatever day")]
 _LISTS = {
-    "customers": "customer",
-    "signals": "signal",
-    "runs": "pipelinerun",
-    "interventions": "intervention",
-}
+    "data_completeness": [("customer", "", "all customers, as they stand now")],
+    "orphaned_share": [
+        (
+            "finding",
+            "?kind=orphan_signal",
+            "all open findings of signals of unknown customers, of whatever day",
+        )
+    ],
+    "revenue_at_risk_share": [
+        ("customer", f"?tier={tier}", f"all customers now at {tier} risk, those without a known value too")
+        for tier in (Tier.HIGH, Tier.MEDIUM)
+    ],
+    "revenue_preserved_reported": [
+        ("outcome", "", "all outcomes, of whatever day, those of what went through on record only too")
+    ],
+} | dict.fromkeys(("revenue_preserved_measured", "cost_per_case", "roi_reported", "roi_measured"), _EXECUTED)
 _PAGES = {"runs": "pipelinerun", "interventions": "intervention", "measurements": "measurement"}
 
 
@@ -291,7 +303,11 @@ def _rows(run: PipelineRun, kpi: Kpi) -> dict:
         "rows": rows,
         "number": number_of,
         "shown": SHOWN,
-        "list_url": reverse(f"admin:journeys_{_LISTS[kpi.rows]}_changelist") if kpi.rows in _LISTS else "",
+        "lists": [
+            (f"{reverse(f'admin:journeys_{model}_changelist')}{query}", words)
+            for model, query, words in _LISTS.get(kpi.name, [])
+        ],
+        "of_run": page_of("pipelinerun", run.pk) if kpi.name == "evaluation_seconds_per_1000" else "",
         "results_url": reverse("admin:journeys_assignment_results"),
     }
 

@@ -165,7 +165,7 @@ def latest(*, segment: str | None = None) -> Portfolio | None:
         tiers=_tiers("", cells),
         by_stage=_grouped(cells, 0, Stage),
         by_segment=_grouped(found.cells, 1, Segment),
-        revenue=_revenue(cells),
+        revenue=revenue(cells),
         movement=_movement(found, segment),
         trend=_trend(found.as_of, segment),
         protected=tuple(_protected(row) for row in found.protected["revenue"]),
@@ -193,7 +193,8 @@ def _grouped(cells: list, place: int, words) -> tuple[Tiers, ...]:
     return tuple(_tiers(str(name), groups[name]) for name in names)
 
 
-def _revenue(cells: list) -> tuple[Revenue, ...]:
+def revenue(cells: Iterable[list]) -> tuple[Revenue, ...]:
+    """By currency, of cells as a snapshot keeps them."""
     currencies = defaultdict(list)
     for cell in cells:
         currencies[cell[2]].append(cell)
@@ -239,7 +240,7 @@ def _trend(until: date, segment: str | None) -> tuple[Day, ...]:
     for as_of, run_id, cells in rows:
         days[as_of] = run_id, _narrowed(cells, segment)
     return tuple(
-        Day(run_id, as_of, _tiers("", cells), _revenue(cells)) for as_of, (run_id, cells) in days.items()
+        Day(run_id, as_of, _tiers("", cells), revenue(cells)) for as_of, (run_id, cells) in days.items()
     )
 
 

@@ -3,15 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
 
 from journeys import held
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
-from journeys.domain.vocabulary import Tier
 from journeys.models import Customer, PipelineRun
 from journeys.reports.outcomes import ExactSum, with_outcome
+from journeys.reports.portfolio import revenue
 from journeys.reports.worth.effects import effects
 from journeys.reports.worth.learning import learn
 from journeys.reports.worth.returns import returns, value_treated
@@ -112,15 +114,23 @@ def _completeness() -> Figure:
 
 
 def _at_risk(scope: Scope) -> list[Figure]:
-    """The amounts of each currency, each customer once, by what holds as the run ends."""
-    rated = held.after(scope.run).filter(customer__account_value__isnull=False)
-    of_all, of_those = _values(rated), _values(rated.filter(risk_tier__in=[Tier.HIGH, Tier.MEDIUM]))
-    return [Figure(of_those.get(currency, 0.0), total, currency) for currency, total in of_all.items()]
+    """The amounts of each currency, each customer once, by what holds as the run ends; as the portfolio page
+    has them."""
+    rows = held.after(scope.run).order_by().values_list("customer__currency", "risk_tier")
+    counted_by_tier = rows.annotate(
+        customers=Count("pk"),
+        known=Count("customer__account_value"),
+        value=Coalesce(Sum("customer__account_value"), Decimal(0)),
+    )
+    return [
+        Figure(None if row.at_risk is None else _cents(row.at_risk), _cents(row.total), row.currency)
+        for row in revenue(["", "", *cell] for cell in counted_by_tier)
+        if row.total
+    ]
 
 
-def _values(rated: QuerySet) -> dict[str, float]:
-    totals = rated.order_by().values_list("customer__currency").annotate(total=Sum("customer__account_value"))
-    return {currency: round(float(total), 2) for currency, total in totals.order_by("customer__currency")}
+def _cents(amount: Decimal) -> float:
+    return round(float(amount), 2)
 
 
 def _preserved_reported(scope: Scope) -> list[Figure]:
