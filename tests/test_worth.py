@@ -727,7 +727,7 @@ def test_a_figure_without_a_list_of_its_own_rows_says_which_wider_list_its_link_
     client.force_login(named("operator"))
     for kpi, query, words in (
         ("data_completeness", "customer/", "All customers, as they stand now"),
-        ("orphaned_share", "finding/?kind=orphan_signal", "signals, of whatever day"),
+        ("orphaned_share", "finding/?kind=orphan_signal", "of unknown customers, of whatever day"),
         ("revenue_at_risk_share", "customer/?tier=medium", "those without a known value too"),
         ("roi_reported", "intervention/?status=executed", "All executed interventions, of whatever day"),
     ):

@@ -95,6 +95,7 @@ def foreseen() -> dict[str, tuple]:
 
 
 def concluded(run: PipelineRun) -> dict[str, tuple]:
+    """By customer: what holds after the run, and what it proposed."""
     proposed = {
         row.customer_id: (row.status, tuple(row.person_reasons))
         for row in Intervention.objects.filter(run=run)
@@ -106,7 +107,7 @@ def concluded(run: PipelineRun) -> dict[str, tuple]:
             row.suppression_reason,
             proposed.get(row.customer_id),
         )
-        for row in Assessment.objects.filter(run=run)
+        for row in Assessment.objects.current()
     }
 
 
