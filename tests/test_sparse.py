@@ -214,4 +214,5 @@ def test_what_holds_is_read_by_the_index_on_it(sample):
             cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"{explain} {query['sql']}")
         told = " ".join(str(row) for row in cursor.fetchall())
-    assert "journeys_one_current_assessment" in told
+    # Either holds current ones alone; of so few rows PostgreSQL takes now one, now the other.
+    assert "journeys_one_current_assessment" in told or "journeys_assessment_tier" in told
