@@ -272,10 +272,34 @@ def test_the_second_look_is_cut_once_however_late_another_comes_by(portfolio):
         look_at(run, ranges.claim(run))
     late = together._context(PipelineRun.objects.get())
     assert ranges.cut_second_look(run, most=CAP) == 1
-    with transaction.atomic():
-        assert not together._cut_second_look(late)
+    assert together._cut_second_look(late)
     with pytest.raises(IntegrityError), transaction.atomic():
         ranges.cut_second_look(run, most=CAP)
+
+
+def test_nobody_sums_up_while_the_second_look_that_another_cut_is_in_hand(portfolio, monkeypatch):
+    run = begun()
+    for _ in range(5):
+        look_at(run, ranges.claim(run))
+    are_done = ranges.are_done
+
+    def another_cuts_it_just_then(of):
+        monkeypatch.setattr(ranges, "are_done", are_done)
+        ranges.cut_second_look(run, most=CAP)
+        in_hand.append(ranges.claim(run))
+        return True
+
+    in_hand = []
+    monkeypatch.setattr(ranges, "are_done", another_cuts_it_just_then)
+    pipeline.work(run.pk)
+    run.refresh_from_db()
+    assert run.status == "running"
+    look_at(run, *in_hand)
+    pipeline.work(run.pk)
+    run.refresh_from_db()
+    assert run.status == "succeeded"
+    assert run.counts["proposed"] == Intervention.objects.count() == LIKE_C001 + 3
+    assert broken() == []
 
 
 def test_a_run_that_approves_automatically_stays_with_one_worker(portfolio):

@@ -94,10 +94,10 @@ def _cut(context: Context) -> None:
 
 
 def _cut_second_look(context: Context) -> bool:
-    """Whether there is one, and it has not been cut before."""
+    """Whether there is one that is not done. Another may have cut it since all others were found done."""
     run = context.run
     if ranges.has_second_look(run):
-        return False
+        return not ranges.are_done(run)
     try:
         with transaction.atomic():
             number = ranges.cut_second_look(run, most=context.rules.authority.max_per_run)
