@@ -47,7 +47,7 @@ def arrive(number: int) -> None:
     among those who are there already."""
     chance = random.Random(number)
     today = timezone.now().date()
-    keys = [f"{chance.randrange(10**6):06}-{number}" for _ in range(EACH_ROUND)]
+    keys = [f"{key:06}-{number}" for key in chance.sample(range(10**6), EACH_ROUND)]
     Customer.objects.bulk_create(
         Customer(
             customer_id=key,
