@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -11,11 +12,13 @@ from django.core.serializers import deserialize
 from django.core.serializers.base import DeserializedObject
 from django.db import connection
 from django.db.models import Min
+from django.utils import timezone
 
 from approvals import append_only
 from cjo_site.environment import BASE_DIR
+from journeys import demo
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
-from journeys.models import Customer, ExecutionSwitch, Policy
+from journeys.models import Customer, Execution, ExecutionSwitch, Intervention, Policy
 from journeys.services import execution
 from journeys.services.policies import add_policy, install_published
 from tests import servers
@@ -234,3 +237,17 @@ def receiver(settings):
             yield server
 
     return run
+
+
+@pytest.fixture
+def lived(settings):
+    """Some weeks of a small portfolio, and a run today; a third of what was executed really went out."""
+    settings.DEBUG = True
+    demo.seed(customers=70, seed=5, weeks=7, on_progress=lambda text: None)
+    live = list(Intervention.objects.filter(status="executed").order_by("pk").values_list("pk", flat=True))
+    Execution.objects.filter(intervention__in=live[::3]).update(mode="live")
+    gone = Customer.objects.filter(interventions__status="rejected").order_by("pk").distinct()[:2]
+    for customer in gone:
+        first = customer.interventions.filter(status="rejected").earliest("as_of")
+        Customer.objects.filter(pk=customer.pk).update(churned_on=first.as_of + timedelta(days=5))
+    return run_pipeline(timezone.now().date())

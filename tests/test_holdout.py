@@ -15,8 +15,8 @@ from journeys.models import Assessment, Assignment, Customer, Intervention
 from journeys.reports import holdouts
 from journeys.services.policies import add_policy
 from journeys.services.proposals import propose
+from tests.by_hand import a_customer, an_intervention, run_row
 from tests.runs import SAMPLE_DAY, planned_run, run_pipeline
-from tests.test_reports import a_customer, an_intervention, run_row
 
 pytestmark = pytest.mark.django_db
 

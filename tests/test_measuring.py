@@ -8,15 +8,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest
-from journeys.models import Assignment, Customer, Intervention, Measurement, Outcome, Signal
+from journeys.models import Customer, Intervention, Measurement, Outcome, Signal
 from journeys.services import intake
 from journeys.services.measuring import measure_due
+from tests.by_hand import DAY, a_customer, an_assessment, an_execution, an_intervention, assigned, run_row
 from tests.runs import run_pipeline
-from tests.test_reports import a_customer, an_assessment, an_execution, an_intervention, run_row
 
 pytestmark = pytest.mark.django_db
 
-DAY = date(2025, 1, 1)
 NOON = timezone.make_aware(timezone.datetime(2025, 6, 1, 12))
 
 
@@ -33,18 +32,6 @@ def executed(customer=None, *, as_of=DAY, days_later=0, **values) -> Interventio
     )
     an_execution(row)
     return row
-
-
-def assigned(customer=None, *, arm="held_out", on=DAY, **values) -> Assignment:
-    defaults = {"experiment": "first", "share": 0.1, "recommended_action": "general_checkin"}
-    return Assignment.objects.create(
-        customer=customer or a_customer(account_value=1000),
-        arm=arm,
-        assigned_on=on,
-        run=run_row(as_of=on),
-        risk_tier="medium",
-        **defaults | values,
-    )
 
 
 def measure(as_of: date, **values):

@@ -20,8 +20,6 @@ from approvals.services import decide
 from journeys import pipeline, reports
 from journeys.models import (
     Assessment,
-    Customer,
-    Execution,
     Finding,
     Intervention,
     Outcome,
@@ -30,11 +28,11 @@ from journeys.models import (
 )
 from journeys.reports.outcomes import ExactSum
 from journeys.services.policies import in_force
+from tests.by_hand import AS_OF, a_customer, an_assessment, an_execution, an_intervention, an_outcome, run_row
 
 pytestmark = pytest.mark.django_db
 
 OPERATOR = Actor(key="user:1", name="olga", door="test")
-AS_OF = date(2025, 1, 20)
 NASTY = "[x](javascript:alert(1)) | <b>bold</b>\n# *Ltd* & `co`"
 
 
@@ -55,75 +53,6 @@ def fresh_run(settings):
 
 def run_pipeline(as_of, **options) -> PipelineRun:
     return pipeline.run(pipeline.plan_run(policy=in_force(), actor=OPERATOR, as_of=as_of, **options))
-
-
-def run_row(**values) -> PipelineRun:
-    """A run that is written down without having been made: for portfolios that are built by hand."""
-    defaults = {"goal": "", "requested_by_key": "user:1", "requested_by_name": "olga", "door": "test"}
-    defaults |= {"as_of": AS_OF, "policy": in_force(), "status": "succeeded", "counts": {}}
-    return PipelineRun.objects.create(**defaults | values)
-
-
-_numbers = itertools.count(1)
-
-
-def a_customer(**values) -> Customer:
-    return Customer.objects.create(**{"customer_id": f"K{next(_numbers):04}", "name": "Kestrel"} | values)
-
-
-def an_assessment(run, *, customer=None, tier="medium", score=0.5, **values) -> Assessment:
-    scores = dict.fromkeys(
-        (
-            "signal_risk",
-            "friction_score",
-            "churn_risk_score",
-            "contribution_signals",
-            "contribution_time_in_state",
-            "contribution_customer_value",
-            "contribution_signal_count",
-            "confidence",
-        ),
-        0.1,
-    )
-    defaults = {"as_of": run.as_of, "journey_stage": "support", "days_in_state": 3, "stage_health": "healthy"}
-    defaults |= {"risk_factors": ["Too quiet."], "urgency": "low", "disposition": "below_confidence"}
-    return Assessment.objects.create(
-        run=run,
-        customer=customer or a_customer(),
-        overall_risk_score=score,
-        risk_tier=tier,
-        **scores | defaults | values,
-    )
-
-
-def an_intervention(*, status="imported", customer=None, as_of=AS_OF, **values) -> Intervention:
-    defaults = {"agent_name": "x", "origin": "imported", "channel": "email"}
-    defaults |= {"recommended_action": "general_checkin"}
-    return Intervention.objects.create(
-        customer=customer or a_customer(), status=status, as_of=as_of, **defaults | values
-    )
-
-
-def an_execution(intervention, *, status="done", mode="live", **values) -> Execution:
-    return Execution.objects.create(
-        intervention=intervention,
-        idempotency_key=intervention.pk,
-        status=status,
-        mode=mode,
-        channel=intervention.channel,
-        claimed_at=timezone.now(),
-        **values,
-    )
-
-
-def an_outcome(intervention, *, outcome="resolved", measured_at=AS_OF, **values) -> Outcome:
-    return Outcome.objects.create(
-        outcome_id=f"o{next(_numbers)}",
-        intervention=intervention,
-        outcome=outcome,
-        measured_at=measured_at,
-        **values,
-    )
 
 
 def an_approver(name="anna") -> User:
@@ -599,68 +528,6 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_customers():
     assert queries(1) == queries(40) < 30
 
 
-def test_what_moved_is_told_against_each_customers_own_assessment_before():
-    first, between, last = run_row(), run_row(scope="marked"), run_row()
-    risen, calmed, same, jumped = (
-        a_customer(name=name, account_value=value)
-        for name, value in (("Risen", 10), ("Calmed", 20), ("Same", 30), ("Jumped", 40))
-    )
-    an_assessment(first, customer=risen, tier="low")
-    an_assessment(first, customer=calmed, tier="high")
-    an_assessment(first, customer=same, tier="medium")
-    an_assessment(first, customer=jumped, tier="high", journey_stage="retention")
-    # What was looked at in between has moved since: it counts against that.
-    an_assessment(between, customer=jumped, tier="low", journey_stage="retention")
-    an_assessment(last, customer=risen, tier="medium", score=0.4)
-    an_assessment(last, customer=calmed, tier="low", score=0.1)
-    an_assessment(last, customer=jumped, tier="high", score=0.8, journey_stage="support")
-    newcomer = an_assessment(last, tier="medium").customer
-    moved = reports.build(last)["movement"]
-    assert (moved["compared"], moved["first"], moved["worse"], moved["better"]) == (3, 1, 2, 1)
-    assert moved["tiers"] == [
-        {"before": "low", "after": "medium", "count": 1},
-        {"before": "low", "after": "high", "count": 1},
-        {"before": "high", "after": "low", "count": 1},
-    ]
-    assert moved["stages"] == [{"before": "retention", "after": "support", "count": 1}]
-    # The largest first, and an unknown value last.
-    named = [row["customer_id"] for row in moved["new_at_risk"]["rows"]]
-    assert named == [jumped.pk, risen.pk, newcomer.pk]
-    assert moved["new_at_risk"]["total"] == 3
-    assert [row["name"] for row in moved["no_longer_at_risk"]["rows"]] == ["Calmed"]
-
-
-def test_movement_is_the_same_whether_or_not_a_run_writes_down_who_has_not_moved():
-    def moved(*, sparse: bool) -> dict:
-        Assessment.objects.all().delete()
-        before, now = run_row(), run_row()
-        for number, (old, new) in enumerate([("low", "high"), ("medium", "medium"), ("high", "low")]):
-            customer, _ = Customer.objects.get_or_create(customer_id=f"Z{number}")
-            an_assessment(before, customer=customer, tier=old)
-            if old != new or not sparse:
-                an_assessment(now, customer=customer, tier=new)
-        return reports.build(now)["movement"]
-
-    dense, sparse = moved(sparse=False), moved(sparse=True)
-    assert dense.pop("compared") == sparse.pop("compared") + 1
-    assert dense == sparse
-
-
-def test_what_moved_stands_in_every_form_of_the_report():
-    first, last = run_row(), run_row()
-    for number in range(12):
-        customer = a_customer(name=f"Kestrel {number}", account_value=number)
-        an_assessment(first, customer=customer, tier="low")
-        an_assessment(last, customer=customer, tier="high", score=0.9)
-    report = reports.build(last)
-    for text in (reports.render_markdown(report), str(reports.render_html(report))):
-        assert "What moved since last time" in text
-        assert "New at risk: 12 customers" in text
-        assert "and 2 more customers" in text
-        assert "No longer at risk: nobody" in text
-    assert json.loads(reports.render_json(report))["movement"]["new_at_risk"]["total"] == 12
-
-
 def test_the_portfolio_is_counted_by_segment_too(fresh_run):
     rows = {row["segment"]: row for row in fresh_run.report["portfolio"]["by_segment"]}
     found = Counter(
@@ -709,11 +576,6 @@ def test_next_steps_name_those_new_at_risk_and_what_is_stuck():
     assert "Look at Ames, Bell, Cole and 1 more customer, new at risk since last time." in steps
     assert "Find out what became of 1 execution whose result is unknown." in steps
     assert "See why 1 execution failed." in steps
-
-
-def test_of_the_first_run_nothing_is_said_to_have_moved(fresh_run):
-    assert fresh_run.report["movement"]["new_at_risk"] == {"total": 0, "rows": [], "more": 0}
-    assert "had been assessed before" in reports.render_markdown(fresh_run.report)
 
 
 def test_the_command_prints_the_stored_report_of_the_latest_run(fresh_run, capsys):

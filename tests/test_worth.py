@@ -7,19 +7,16 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, Decision
 from approvals.services.viewing import note_viewed
-from journeys import demo, reports
+from journeys import reports
 from journeys.domain.effect import Share, difference_of_shares
 from journeys.domain.kpis import KPIS
-from journeys.domain.policy import load
 from journeys.models import (
     Assessment,
     Assignment,
@@ -32,42 +29,26 @@ from journeys.models import (
     Signal,
 )
 from journeys.reports import worth
-from journeys.services.measuring import measure_due
 from journeys.services.policies import in_force
 from tests import acting
-from tests.runs import SAMPLE_DAY, run_pipeline
-from tests.test_measuring import assigned
-from tests.test_reports import (
+from tests.by_hand import (
+    AS_OF,
     a_customer,
     an_assessment,
     an_execution,
     an_intervention,
     an_outcome,
+    days,
     run_row,
 )
+from tests.runs import SAMPLE_DAY, run_pipeline
+from tests.worth import FACTS, kpi, results_of
 
 pytestmark = pytest.mark.django_db
-
-AS_OF = date(2025, 1, 20)
-FACTS = {"customers": 0, "received": 0, "orphaned": 0, "seconds": 0.0}
-
-
-def results_of(run: PipelineRun, rules=None, **facts) -> dict:
-    scope = worth.scope_of(run, rules or run.policy.rules)
-    return worth.roi_results(scope, worth.kpi_results(scope, FACTS | facts))
-
-
-def kpi(results: dict, name: str, currency: str | None = None) -> dict:
-    (row,) = [row for row in results["kpis"] if row["name"] == name and currency in (None, row["currency"])]
-    return row
 
 
 def parts(row: dict) -> tuple:
     return row["value"], row["numerator"], row["denominator"]
-
-
-def days(number: int) -> timedelta:
-    return timedelta(days=number)
 
 
 # The published figures
@@ -103,20 +84,6 @@ def test_a_run_on_one_customer_has_no_figures_of_the_portfolio(sample_run):
 
 
 # Against independent counts, on a demo that was lived through by the services
-
-
-@pytest.fixture
-def lived(settings):
-    """Some weeks of a small portfolio, and a run today; a third of what was executed really went out."""
-    settings.DEBUG = True
-    demo.seed(customers=70, seed=5, weeks=7, on_progress=lambda text: None)
-    live = list(Intervention.objects.filter(status="executed").order_by("pk").values_list("pk", flat=True))
-    Execution.objects.filter(intervention__in=live[::3]).update(mode="live")
-    gone = Customer.objects.filter(interventions__status="rejected").order_by("pk").distinct()[:2]
-    for customer in gone:
-        first = customer.interventions.filter(status="rejected").earliest("as_of")
-        Customer.objects.filter(pk=customer.pk).update(churned_on=first.as_of + days(5))
-    return run_pipeline(timezone.now().date())
 
 
 def independently(run: PipelineRun) -> dict[str, tuple[float, float]]:
@@ -493,122 +460,6 @@ def test_a_review_takes_from_the_opening_by_who_decided_to_the_decision(people, 
     assert money["costs"]["channel"] == 20.0
 
 
-# What an experiment may say
-
-
-def an_experiment(treated: tuple[int, int], held_out: tuple[int, int], *, planned: int) -> None:
-    """(left, of) in each arm, all of whom entered long ago."""
-    entered = AS_OF - days(200)
-    for arm, (left, of) in (("treated", treated), ("held_out", held_out)):
-        for number in range(of):
-            gone = entered + days(10) if number < left else None
-            customer = a_customer(account_value=100, churned_on=gone)
-            row = assigned(customer, arm=arm, on=entered, planned=planned, segment="SMB")
-            Measurement.objects.create(
-                assignment=row,
-                customer=customer,
-                checkpoint_days=90,
-                since=entered,
-                until=entered + days(90),
-                churned_on=gone,
-                negative_signals=0,
-                positive_signals=0,
-                run=row.run,
-            )
-
-
-GOING_ON = load({"holdout": {"share": 0.1}})
-
-
-def the_effect() -> dict:
-    (found,) = results_of(run_row(), GOING_ON)["effects"]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("treated", "verdict"), [((2, 60), "helps"), ((50, 60), "harms"), ((20, 60), "inconclusive")]
-)
-def test_once_the_planned_number_is_there_an_experiment_says_what_it_found(treated, verdict):
-    an_experiment(treated, (13, 40), planned=100)
-    found = the_effect()
-    assert (found["final"], found["verdict"]) == (True, verdict)
-    (group,) = found["by_segment"]
-    assert group["difference"] == found["left"]["difference"]
-
-
-def test_before_the_planned_number_nothing_is_said_however_clear_it_looks():
-    an_experiment((2, 60), (30, 40), planned=101)
-    found = the_effect()
-    assert (found["final"], found["verdict"]) == (False, "collecting")
-    assert found["left"]["difference"]["high"] < 0
-
-
-def test_who_comes_after_the_planned_number_changes_no_verdict():
-    an_experiment((2, 60), (30, 40), planned=100)
-    before = the_effect()
-    an_experiment((40, 40), (0, 10), planned=5)
-    after = the_effect()
-    assert (after["left"], after["verdict"]) == (before["left"], before["verdict"])
-    assert after["complete"] == 150
-
-
-def test_an_experiment_that_ended_early_is_inconclusive(policy_with):
-    an_experiment((2, 60), (30, 40), planned=1000)
-    policy = policy_with({"holdout": {"share": 0.1, "experiment": "first", "ends_on": "2024-12-01"}})
-    (found,) = results_of(run_row(policy=policy))["effects"]
-    assert (found["over"], found["verdict"]) == (True, "inconclusive")
-    report = reports.build(run_row(policy=policy, results=results_of(run_row(policy=policy))))
-    assert "ended after 100 customers, before the 1,000" in reports.render_markdown(report)
-
-
-def test_small_groups_get_no_interval():
-    an_experiment((2, 60), (10, 29), planned=1000)
-    (group,) = the_effect()["by_segment"]
-    assert group["difference"] is None
-    assert (group["treated"]["of"], group["held_out"]["of"]) == (60, 29)
-
-
-def test_who_was_contacted_all_the_same_stays_in_the_arm_and_is_counted():
-    an_experiment((1, 5), (1, 5), planned=1000)
-    held = Assignment.objects.filter(arm="held_out").first()
-    row = an_intervention(customer=held.customer, status="executed", as_of=held.assigned_on)
-    an_execution(row)
-    found = the_effect()
-    assert found["reached"] == {"treated": 0, "held_out": 1}
-    assert found["left"]["held_out"]["of"] == 5
-
-
-def test_what_was_corrected_counts_as_corrected():
-    an_experiment((0, 5), (1, 5), planned=1000)
-    Customer.objects.filter(churned_on__isnull=False).update(churned_on=AS_OF)
-    run = run_row()
-    measure_due(run, run.policy.rules)
-    assert the_effect()["left"]["held_out"]["count"] == 0
-
-
-def test_the_measured_value_is_of_the_treated_who_were_executed_and_only_after_a_verdict():
-    an_experiment((2, 60), (30, 40), planned=101)
-    moment = timezone.now()
-    for row in Assignment.objects.filter(arm="treated")[:3]:
-        made = an_intervention(
-            customer=row.customer,
-            status="executed",
-            origin="machine",
-            generated_at=moment,
-            ended_at=moment,
-        )
-        an_execution(made)
-    assert results_of(run_row(), GOING_ON)["roi"]["measured"]["value"] is None
-    Assignment.objects.update(planned=100)
-    results = results_of(run_row(), GOING_ON)
-    measured = results["roi"]["measured"]
-    fall = 30 / 40 - 2 / 60
-    assert (measured["customers"], measured["account_value"]) == (3, 300.0)
-    assert measured["value"] == pytest.approx(300 * fall, abs=0.01)
-    assert measured["low"] < measured["value"] < measured["high"]
-    assert kpi(results, "revenue_preserved_measured")["value"] == pytest.approx(fall, abs=1e-5)
-
-
 # How it is shown
 
 
@@ -699,48 +550,3 @@ def test_an_intervention_takes_next_to_no_memory_however_different_its_outcome()
     few, many = peak(200), peak(2200)
     # 100,000 of them take less than 150 MiB.
     assert (many - few) / 2000 < 1500
-
-
-def page(client, user, query: str = "") -> str:
-    client.force_login(user)
-    return client.get(f"/admin/journeys/assignment/results/{query}").content.decode()
-
-
-def named(name: str):
-    return get_user_model().objects.get(username=name)
-
-
-def test_the_results_page_shows_what_the_latest_run_stored(client, lived):
-    client.force_login(named("approver"))
-    with CaptureQueriesContext(connection) as captured:
-        text = page(client, named("approver"))
-    assert len(captured) <= 20
-    assert "Collecting" in text
-    assert "Proactive" in text
-    assert "never added" in text
-    assert len(text) < 60_000
-    for address in ("?kpi=override_share", "?kpi=revenue_at_risk_share", ""):
-        assert "The rows behind it" in page(client, named("approver"), f"rows/{address}")
-
-
-def test_a_figure_without_a_list_of_its_own_rows_says_which_wider_list_its_link_opens(client, lived):
-    client.force_login(named("operator"))
-    for kpi, query, words in (
-        ("data_completeness", "customer/", "All customers, as they stand now"),
-        ("orphaned_share", "finding/?kind=orphan_signal", "of unknown customers, of whatever day"),
-        ("revenue_at_risk_share", "customer/?tier=medium", "those without a known value too"),
-        ("roi_reported", "intervention/?status=executed", "All executed interventions, of whatever day"),
-    ):
-        html = client.get(reverse("admin:journeys_assignment_rows"), {"kpi": kpi}).content.decode()
-        assert f'href="/admin/journeys/{query}"' in html
-        assert words in html
-        assert client.get(f"/admin/journeys/{query}").status_code == 200
-
-
-def test_only_auditors_see_who_overruled(client, lived):
-    assert "<td>Person</td>" in page(client, named("auditor"))
-    assert "<td>Person</td>" not in page(client, named("manager"))
-
-
-def test_before_any_run_the_page_says_so(people, client, db):
-    assert "Nothing was measured yet" in page(client, people["auditor"])

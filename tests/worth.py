@@ -1,0 +1,16 @@
+"""Counting what a portfolio was worth, as a run does in its steps."""
+
+from journeys.models import PipelineRun
+from journeys.reports import worth
+
+FACTS = {"customers": 0, "received": 0, "orphaned": 0, "seconds": 0.0}
+
+
+def results_of(run: PipelineRun, rules=None, **facts) -> dict:
+    scope = worth.scope_of(run, rules or run.policy.rules)
+    return worth.roi_results(scope, worth.kpi_results(scope, FACTS | facts))
+
+
+def kpi(results: dict, name: str, currency: str | None = None) -> dict:
+    (row,) = [row for row in results["kpis"] if row["name"] == name and currency in (None, row["currency"])]
+    return row
