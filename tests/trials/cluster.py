@@ -101,12 +101,11 @@ def wait_until(holds: Callable[[], bool], seconds: float = SIGNS_OF_LIFE) -> Non
         time.sleep(0.01)
 
 
-class HeldMailServer(BadMailServer):
-    """Accepts everything. `hold(STEP)` makes it fall silent at a step of the next conversation (a command, or
-    MESSAGE: the mail is taken, and that is not said yet); `reached` is set when it comes there."""
+class Held:
+    """A server that falls silent at a step, and says when it has come there."""
 
-    def __init__(self) -> None:
-        super().__init__({})
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
         self.reached = threading.Event()
         self._step = ""
         self._go_on = threading.Event()
@@ -119,6 +118,14 @@ class HeldMailServer(BadMailServer):
     def let_go(self) -> None:
         self._step = ""
         self._go_on.set()
+
+
+class HeldMailServer(Held, BadMailServer):
+    """Accepts everything. `hold(STEP)` makes it fall silent at a step of the next conversation (a command, or
+    MESSAGE: the mail is taken, and that is not said yet); `reached` is set when it comes there."""
+
+    def __init__(self) -> None:
+        super().__init__({})
 
     def receipts(self) -> Counter:
         """How often each mail was taken, by its Message-ID without the domain: the intervention's id."""
@@ -135,24 +142,9 @@ class HeldMailServer(BadMailServer):
             self.reached.set()
 
 
-class HeldReceiver(Receiver):
+class HeldReceiver(Held, Receiver):
     """Takes everything. `hold(STEP)` makes it fall silent once it has TAKEN a request, before its answer;
     `reached` is set when it comes there, or has ANSWERED one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached = threading.Event()
-        self._step = ""
-        self._go_on = threading.Event()
-
-    def hold(self, step: str) -> None:
-        self.reached.clear()
-        self._go_on.clear()
-        self._step = step
-
-    def let_go(self) -> None:
-        self._step = ""
-        self._go_on.set()
 
     def receipts(self) -> Counter:
         """How often each message was taken, by its id."""

@@ -18,6 +18,20 @@ def no_grace(db):
 
 
 @pytest.fixture
+def started(tmp_path):
+    """Starts processes, `started(Cluster, mail_port=1)`; none is left behind."""
+    groups = []
+
+    def one(kind, **arguments):
+        groups.append(kind(log=tmp_path / "log", **arguments))
+        return groups[-1]
+
+    yield one
+    for group in groups:
+        group.kill()
+
+
+@pytest.fixture
 def tell(request) -> Callable[[object, str], None]:
     """`tell(how often, what came of it)`, at the end of a trial that held."""
     started = time.monotonic()

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -47,18 +48,8 @@ def told(people, settings):
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Starts a cluster; none is left behind."""
-    started = []
-
-    def one() -> Cluster:
-        inside = {"WEBHOOK_ENDPOINTS_INSIDE": "127.0.0.0/8"}
-        started.append(Cluster(mail_port=1, log=tmp_path / "cluster.log", **inside))
-        return started[-1]
-
-    yield one
-    for cluster in started:
-        cluster.kill()
+def start(started):
+    return partial(started, Cluster, mail_port=1, WEBHOOK_ENDPOINTS_INSIDE="127.0.0.0/8")
 
 
 def sweep() -> None:

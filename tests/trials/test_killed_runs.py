@@ -29,17 +29,8 @@ MOST = 30
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Starts a cluster; none is left behind."""
-    started = []
-
-    def one() -> Cluster:
-        started.append(Cluster(mail_port=1, log=tmp_path / "log", RANGE_SIZE=str(RANGE)))
-        return started[-1]
-
-    yield one
-    for cluster in started:
-        cluster.kill()
+def start(started):
+    return partial(started, Cluster, mail_port=1, RANGE_SIZE=str(RANGE))
 
 
 def arrive(number: int) -> None:

@@ -4,6 +4,7 @@ goes out, what hangs is seen, and a person or the sweep ends it."""
 import random
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -37,17 +38,8 @@ def mails():
 
 
 @pytest.fixture
-def start(mails, tmp_path):
-    """Starts a cluster; none is left behind."""
-    started = []
-
-    def one() -> Cluster:
-        started.append(Cluster(mail_port=mails.port, log=tmp_path / "cluster.log"))
-        return started[-1]
-
-    yield one
-    for cluster in started:
-        cluster.kill()
+def start(mails, started):
+    return partial(started, Cluster, mail_port=mails.port)
 
 
 def a_long_time_passes() -> None:

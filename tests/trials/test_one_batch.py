@@ -23,10 +23,8 @@ KNOWN, UNKNOWN = 40, 10
 
 
 @pytest.fixture
-def web(tmp_path):
-    served = Web(log=tmp_path / "log")
-    yield served
-    served.kill()
+def web(started):
+    return started(Web)
 
 
 def batch(number: int) -> dict:

@@ -79,20 +79,6 @@ class Sender(threading.Thread):
             return False  # nobody is there, or it died half way: whether it was taken is not known
 
 
-@pytest.fixture
-def started(tmp_path):
-    """Starts processes; none is left behind."""
-    groups = []
-
-    def one(kind, **arguments):
-        groups.append(kind(log=tmp_path / "log", **arguments))
-        return groups[-1]
-
-    yield one
-    for group in groups:
-        group.kill()
-
-
 def test_what_was_answered_for_is_stored_once_and_looked_at_whoever_is_killed(started, tell):
     day = timezone.now().date() - timedelta(days=60)
     for number in range(CUSTOMERS):
