@@ -58,7 +58,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "default_permissions": (),
-                "indexes": [models.Index(fields=["run", "status", "number"], name="journeys_range_next")],
                 "constraints": [
                     models.UniqueConstraint(fields=("run", "number"), name="journeys_range_once")
                 ],

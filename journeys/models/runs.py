@@ -135,7 +135,6 @@ class RunRange(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="journeys_range_once")]
-        indexes = [models.Index(fields=["run", "status", "number"], name="journeys_range_next")]
 
     def __str__(self):
         return f"Range {self.number} of run {self.run_id}"

@@ -28,10 +28,10 @@ from journeys.domain.vocabulary import InterventionStatus, PersonReason, Suppres
 from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
-from journeys.planner import refresh_statistics
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, marks, measuring
 from journeys.services.proposals import Proposal
+from journeys.sqlite_statistics import refresh_statistics
 
 
 class Part(NamedTuple):

@@ -1,6 +1,5 @@
 """What moved since last time: what a run concluded of each customer, beside what was concluded before.
 
-
 A run that writes down only what has changed tells the same as one that writes everything: each assessment is
 set beside the customer's own one before it, whichever run that came from.
 """

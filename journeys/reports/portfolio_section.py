@@ -26,9 +26,10 @@ def portfolio_section(report: dict) -> list:
             Cell(f"{portfolio['assessed']:,}", tone="total"),
         )
     )
-    looked_at = portfolio["customers"]
+    # Of a run over what changed most of them were assessed by an earlier one.
+    all_of_them = portfolio["customers"]
     lead = f"{count(portfolio['assessed'], 'customer')} assessed"
-    lead += f" of {looked_at:,} looked at, by stage and tier of risk." if looked_at is not None else "."
+    lead += f" of {all_of_them:,}, by stage and tier of risk." if all_of_them is not None else "."
     columns = ("Stage", "High", "Medium", "Low", "Total")
     return [
         Paragraph(lead),

@@ -1,4 +1,4 @@
-"""What the database knows of its own tables, from which it chooses how to look something up."""
+"""What SQLite knows of its own tables, from which it chooses how to look something up."""
 
 from django.db import connection
 
