@@ -15,39 +15,64 @@ from django.db import connection, models
 _COPY_FROM = 20
 
 
-def insert_all(model: type[models.Model], instances: Sequence[models.Model]) -> None:
-    """Write unsaved instances, and give them their keys where the database makes them.
+class Prepared(list):
+    """Rows as the driver takes them."""
+
+
+def prepared(model: type[models.Model], names: Sequence[str], rows: Iterable[tuple]) -> Prepared:
+    """What `insert` takes in their place. Converting them takes as long as writing them: who prepares them
+    before the transaction holds its locks for half the time."""
+    converters = [_to_database(field) for field in _fields(model, tuple(names))]
+    needed = [(place, convert) for place, convert in enumerate(converters) if convert]
+    return Prepared(_converted(row, needed) for row in rows)
+
+
+def prepared_all(model: type[models.Model], instances: Sequence[models.Model]) -> Prepared:
+    """What `insert_all` takes beside them; without the keys that the database makes."""
+    names = _names(model)
+    return prepared(model, names, map(attrgetter(*names), instances))
+
+
+def insert_all(
+    model: type[models.Model], instances: Sequence[models.Model], rows: Prepared | None = None
+) -> None:
+    """Write unsaved instances, and give them their keys where the database makes them. `rows` is what
+    `prepared_all` made of them.
 
     Raises django.db.IntegrityError. Call it in a transaction.
     """
+    names = _names(model)
+    rows = prepared_all(model, instances) if rows is None else rows
     if model._meta.auto_field is not None:
-        for instance, key in zip(instances, next_keys(model, len(instances)), strict=True):
+        names = (model._meta.pk.attname, *names)
+        keys = next_keys(model, len(instances))
+        rows = Prepared((key, *row) for key, row in zip(keys, rows, strict=True))
+        for instance, key in zip(instances, keys, strict=True):
             instance.pk = key
-    names = [field.attname for field in model._meta.concrete_fields if not field.generated]
-    insert(model, names, list(map(attrgetter(*names), instances)))
+    insert(model, names, rows)
     for instance in instances:
         instance._state.adding = False
         instance._state.db = connection.alias
 
 
-def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple]) -> None:
+def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple] | Prepared) -> None:
     """Write `rows`, each with a value for every one of the `names`; a foreign key takes the key's value. No
     default of a field is filled in: every column without one in the database must be named.
 
     Raises django.db.IntegrityError. Call it in a transaction.
     """
-    fields = _fields(model, tuple(names))
+    if not isinstance(rows, Prepared):
+        rows = prepared(model, names, rows)
     table = connection.ops.quote_name(model._meta.db_table)
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    prepared = _prepared(rows, [_to_database(field) for field in fields])
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in _fields(model, tuple(names)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM:
             with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for row in prepared:
+                for row in rows:
                     copy.write_row(row)
         else:
-            marks = ", ".join(["%s"] * len(fields))
-            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", prepared)  # noqa: S608 - names of our own models
+            marks = ", ".join(["%s"] * len(names))
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - names of our own models
 
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:
@@ -75,12 +100,11 @@ def _fields(model: type[models.Model], names: tuple[str, ...]) -> list[models.Fi
     return [known[name] for name in names]
 
 
-def _prepared(rows: Iterable[tuple], converters: Sequence[Callable | None]) -> Iterable[tuple]:
-    """The rows as the driver takes them; columns that need no converting cost nothing."""
-    needed = [(place, convert) for place, convert in enumerate(converters) if convert]
-    if not needed:
-        return rows
-    return (_converted(row, needed) for row in rows)
+@cache
+def _names(model: type[models.Model]) -> tuple[str, ...]:
+    """Of all columns but those that the database fills in."""
+    fields = model._meta.concrete_fields
+    return tuple(field.attname for field in fields if not field.generated and field != model._meta.auto_field)
 
 
 def _converted(row: tuple, needed: list[tuple[int, Callable]]) -> list:

@@ -290,11 +290,11 @@ def test_a_range_that_somebody_got_into_is_read_again(sample, debug, monkeypatch
     written = store.open_proposals
     attempts = []
 
-    def disturbed(proposals, **arguments):
-        attempts.append(len(proposals))
+    def disturbed(drafts, **arguments):
+        attempts.append(len(drafts.proposals))
         if len(attempts) == 1:
             raise IntegrityError("somebody opened one for this customer")
-        return written(proposals, **arguments)
+        return written(drafts, **arguments)
 
     monkeypatch.setattr(store, "open_proposals", disturbed)
     run = run_pipeline()

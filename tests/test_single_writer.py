@@ -14,7 +14,7 @@ WRITERS = {"update", "bulk_update", "bulk_create", "create", "get_or_create", "u
 
 # Model, file, function: every place that may write the status of a row that is there.
 MAY_MOVE = {
-    ("ApprovalRequest", "approvals/services/moves.py", "move"),
+    ("ApprovalRequest", "approvals/services/moves.py", "move_unrecorded"),
     ("Intervention", "journeys/services/proposals/ends.py", "on_request_end"),
     ("Intervention", "journeys/services/execution/moves.py", "move"),
     ("Intervention", "journeys/services/execution/worker.py", "_claim"),
@@ -24,7 +24,7 @@ MAY_MOVE = {
 }
 # Where a row begins, with its first status.
 MAY_BEGIN = {
-    ("ApprovalRequest", "approvals/services/opening.py", "open_requests"),
+    ("ApprovalRequest", "approvals/services/opening.py", "open_prepared"),
     ("Intervention", "journeys/services/proposals/machine.py", "open_proposals"),
     ("Intervention", "journeys/services/proposals/by_hand.py", "propose"),
     ("Execution", "journeys/services/execution/worker.py", "_claim_execution"),
@@ -34,6 +34,9 @@ FIELDS_OF_CALLERS = {
     ("ApprovalRequest", "approvals/services/opening.py", "replace_payload"): (
         "approvals/services/opening.py",
         "approvals/services/changing.py",
+    ),
+    ("Intervention", "journeys/services/proposals/refreshing.py", "refresh_moved"): (
+        "journeys/services/proposals/refreshing.py",
     ),
 }
 # Writes rows of whatever model it is given: what comes in from outside, with a status only as it begins.
@@ -201,7 +204,7 @@ def may_move(write: Write) -> bool:
 def test_the_status_of_a_request_is_written_by_one_function():
     movers = {write.place for write in writes() if write.model == "ApprovalRequest" and may_move(write)}
     assert movers - FIELDS_OF_CALLERS.keys() == {
-        ("ApprovalRequest", "approvals/services/moves.py", "move"),
+        ("ApprovalRequest", "approvals/services/moves.py", "move_unrecorded"),
     }
 
 

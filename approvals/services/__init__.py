@@ -17,7 +17,17 @@ from approvals.services.deciding import (
     use_approval,
 )
 from approvals.services.notices import silently, tell_outcome
-from approvals.services.opening import Facets, NewRequest, Terms, open_requests, refresh
+from approvals.services.opening import (
+    Facets,
+    NewRequest,
+    News,
+    Opening,
+    Terms,
+    open_prepared,
+    open_requests,
+    prepare_requests,
+    refresh,
+)
 from approvals.services.people import (
     actor_of,
     check_may_decide,
@@ -37,7 +47,9 @@ __all__ = [
     "Answer",
     "Facets",
     "NewRequest",
+    "News",
     "NothingChanged",
+    "Opening",
     "Terms",
     "TooMany",
     "actor_of",
@@ -63,9 +75,11 @@ __all__ = [
     "note_viewed",
     "may_revise",
     "may_revoke",
+    "open_prepared",
     "open_requests",
     "others_who_may",
     "permissions_given",
+    "prepare_requests",
     "principals_of",
     "refresh",
     "reject_many",

@@ -9,8 +9,17 @@ from django.utils import timezone
 from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, Decision
+from approvals.rows import insert_all
 from approvals.rules import Actor, Authority, Proposer, RejectionCategory, Status, Verdict
-from approvals.services.moves import already_decided, check_seen, event_of, get, move, unmoved
+from approvals.services.moves import (
+    already_decided,
+    check_seen,
+    event_of,
+    get,
+    move,
+    move_unrecorded,
+    unmoved,
+)
 from approvals.services.people import actor_of, decider_of
 from approvals.subjects import subject_of
 
@@ -55,7 +64,9 @@ def decide(
         _check_days(request, days or {}, verdict, category)
         if verdict == Verdict.APPROVED and request.approvals_given + 1 < request.people_needed:
             event = _count_approval(request, actor, reason.strip())
-            return _decision(request, event, verdict, Authority.PERSON, actor, now, ends=False)
+            decision = _decision(request, event, verdict, Authority.PERSON, actor, now, ends=False)
+            decision.save()
+            return decision
         return _end(
             request, verdict, Authority.PERSON, actor, reason.strip(), now, category=category, days=days
         )
@@ -72,15 +83,32 @@ def authorise_by_policy(
     if authority == Authority.PERSON:
         raise rules.NotAuthorised("A person decides for themselves, by `decide`.")
     actor = Actor(key=f"{authority}:{policy}", name=f"policy {policy}", door="pipeline")
-    now = timezone.now()
+    now, requests = timezone.now(), list(requests)
     with transaction.atomic():
-        decisions = []
         for request in requests:
             if request.proposer != Proposer.MACHINE:
                 raise rules.NotAuthorised("The policy decides only what a machine proposed.")
             if authority == Authority.POLICY and (request.people_needed > 1 or request.heightened):
                 raise rules.NotAuthorised("What takes several people, the policy does not decide alone.")
-            decisions.append(_end(request, Verdict.APPROVED, authority, actor, reason, now))
+        events = record(
+            [
+                move_unrecorded(
+                    request,
+                    Status.APPROVED,
+                    actor,
+                    reason,
+                    now=now,
+                    authority=authority,
+                    execute_by=_execute_by(request, now),
+                )
+                for request in requests
+            ]
+        )
+        decisions = [
+            _decision(request, event, Verdict.APPROVED, authority, actor, now)
+            for request, event in zip(requests, events, strict=True)
+        ]
+        insert_all(Decision, decisions)
         return decisions
 
 
@@ -218,8 +246,7 @@ def _end(
     category: str = "",
     days: Mapping[str, date] | None = None,
 ) -> Decision:
-    approved = verdict == Verdict.APPROVED
-    execute_by = now + timedelta(hours=request.execute_within_hours) if approved else None
+    execute_by = _execute_by(request, now) if verdict == Verdict.APPROVED else None
     event = move(
         request,
         Status(verdict.value),
@@ -230,7 +257,13 @@ def _end(
         execute_by=execute_by,
         days=days,
     )
-    return _decision(request, event, verdict, authority, actor, now, category=category)
+    decision = _decision(request, event, verdict, authority, actor, now, category=category)
+    decision.save()
+    return decision
+
+
+def _execute_by(request: ApprovalRequest, now: datetime) -> datetime:
+    return now + timedelta(hours=request.execute_within_hours)
 
 
 def _decision(
@@ -244,7 +277,7 @@ def _decision(
     category: str = "",
     ends: bool = True,
 ) -> Decision:
-    return Decision.objects.create(
+    return Decision(
         request=request,
         event_id=event,
         verdict=verdict,

@@ -52,8 +52,36 @@ def move(
     only_if_unused: bool = False,
     days: Mapping[str, date] | None = None,
 ) -> int:
-    """Returns the event's number. Zero rows touched: somebody was first, and AlreadyDecided says who. `days`
-    are those that the subject asked for and was given.
+    """Returns the event's number. Raises AlreadyDecided as `move_unrecorded`. `days` are those that the
+    subject asked for and was given."""
+    event = move_unrecorded(
+        request,
+        after,
+        actor,
+        reason,
+        now=now,
+        authority=authority,
+        execute_by=execute_by,
+        only_if_unused=only_if_unused,
+    )
+    if days:
+        subject_of(request.kind).on_days(request, days, actor, reason)
+    return record([event])[0]
+
+
+def move_unrecorded(
+    request: ApprovalRequest,
+    after: Status,
+    actor: Actor,
+    reason: str,
+    *,
+    now: datetime,
+    authority: Authority | None = None,
+    execute_by: datetime | None = None,
+    only_if_unused: bool = False,
+) -> Event:
+    """Returns the event, which the caller records in the same transaction. Zero rows touched: somebody was
+    first, and AlreadyDecided says who.
 
     Locks are always taken in this order: request, subject's row, head of the audit. So no two transactions
     can wait for each other.
@@ -68,15 +96,10 @@ def move(
         raise already_decided(get(request.pk))
     request.status, request.decided_at, request.execute_by = after, now, execute_by
     request.approvals_given = given
-    subject = subject_of(request.kind)
-    subject.on_end(request, actor)
-    if days:
-        subject.on_days(request, days, actor, reason)
+    subject_of(request.kind).on_end(request, actor)
     details = {"authority": authority.value} if authority else {}
     word = f"request.{after}"
-    return record(
-        [event_of(word, request, actor, before=before, after=after, reason=reason, details=details)]
-    )[0]
+    return event_of(word, request, actor, before=before, after=after, reason=reason, details=details)
 
 
 def already_decided(request: ApprovalRequest) -> rules.Refusal:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, RequestRevision
-from approvals.rows import insert_all
+from approvals.rows import Prepared, insert_all, prepared_all
 from approvals.rules import Actor, Proposer, Status
 from approvals.services import notices
 from approvals.services.moves import already_decided, event_of, unmoved
@@ -71,73 +71,111 @@ class NewRequest:
     moved: Sequence[str] = ()
 
 
-def open_requests(
-    new: Iterable[NewRequest], *, proposer: Actor, for_people: Iterable[bool] | None = None
-) -> list[ApprovalRequest]:
-    """Open the requests, all or none, and return their rows in the same order.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Requests that are ready to be opened; `for_people` are those for which a person is needed."""
 
-    One that nobody could decide is opened all the same, marked and recorded as unroutable; `for_people`
-    says for which a person is needed at all (default: all). Raises django.db.IntegrityError where one is
-    open for the same subject already.
-    """
+    rows: list[ApprovalRequest]
+    for_people: list[ApprovalRequest]
+    deciders: Deciders | None
+    prepared: Prepared
+
+
+def prepare_requests(
+    new: Iterable[NewRequest], *, proposer: Actor, for_people: Iterable[bool] | None = None
+) -> Opening:
+    """Make requests ready for `open_prepared`, before the transaction that opens them. `for_people` says for
+    which a person is needed at all (default: all)."""
     now = timezone.now()
     rows = [_row(item, proposer, now) for item in new]
-    wanted = [True] * len(rows) if for_people is None else list(for_people)
-    deciders = Deciders() if any(wanted) else None
-    for row, asks in zip(rows, wanted, strict=True):
-        row.unroutable = asks and deciders.are_missing(row)
-        row.routed_to = deciders.escalation_target(row, steps=row.level) if asks and row.level else ""
-    with transaction.atomic():
-        insert_all(ApprovalRequest, rows)
-        events = [
-            event_of("request.opened", row, proposer, after=Status.PENDING, facts={"for_people": asks})
-            for row, asks in zip(rows, wanted, strict=True)
-        ]
-        events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
-        record(events)
-        notices.announce([row for row, asks in zip(rows, wanted, strict=True) if asks], deciders)
+    asking = rows if for_people is None else [row for row, asks in zip(rows, for_people, strict=True) if asks]
+    deciders = Deciders() if asking else None
+    for row in asking:
+        row.unroutable = deciders.are_missing(row)
+        row.routed_to = deciders.escalation_target(row, steps=row.level) if row.level else ""
+    return Opening(rows, asking, deciders, prepared_all(ApprovalRequest, rows))
+
+
+def open_prepared(opening: Opening, *, proposer: Actor) -> list[ApprovalRequest]:
+    """Open the requests inside the caller's transaction, all or none, and return their rows in the same
+    order.
+
+    One that nobody could decide is opened all the same, marked and recorded as unroutable. Raises
+    django.db.IntegrityError where one is open for the same subject already.
+    """
+    rows = opening.rows
+    insert_all(ApprovalRequest, rows, opening.prepared)
+    asking = {row.pk for row in opening.for_people}
+    events = [
+        event_of(
+            "request.opened", row, proposer, after=Status.PENDING, facts={"for_people": row.pk in asking}
+        )
+        for row in rows
+    ]
+    events += [event_of("request.unroutable", row, GATE) for row in rows if row.unroutable]
+    record(events)
+    notices.announce(opening.for_people, opening.deciders)
     return rows
 
 
-def refresh(
-    request: ApprovalRequest,
-    new: NewRequest,
-    *,
-    actor: Actor,
-    moved: Sequence[str],
-    deciders: Deciders | None = None,
-) -> ApprovalRequest:
-    """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
-    payload is kept as a revision; approvals given so far are void, as they were given to something else.
-    `deciders` are read where they are not given: of many requests, once.
-
-    Raises AlreadyDecided or Stale where it was moved meanwhile.
-    """
+def open_requests(new: Iterable[NewRequest], *, proposer: Actor) -> list[ApprovalRequest]:
+    """Prepare and open requests that people decide. Raises as `open_prepared`."""
+    opening = prepare_requests(new, proposer=proposer)
     with transaction.atomic():
-        row = replace_payload(
-            request,
-            payload=new.payload,
-            actor=actor,
-            changes=list(moved),
-            reason="The facts moved.",
-            deciders=deciders,
-            fields={
-                "title": new.title,
-                "summary": new.summary,
-                "evidence": new.evidence,
-                "person_reasons": list(new.person_reasons),
-                "moved": list(dict.fromkeys([*request.moved, *moved])),
-                "policy": new.policy,
-                "people_needed": new.terms.people_needed,
-                "heightened": new.terms.heightened,
-                "bulk_allowed": new.terms.bulk_allowed,
-                **{name: getattr(new.facets, name) for name in Facets.__dataclass_fields__},
-            },
-        )
-        record([event_of("request.refreshed", row, actor, reason="; ".join(moved))])
+        return open_prepared(opening, proposer=proposer)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is known now of a request that waits; `moved` says in words what is other than it was asked."""
+
+    request: ApprovalRequest
+    new: NewRequest
+    moved: Sequence[str]
+
+
+def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
+    """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
+    payloads are kept as revisions; approvals given so far are void, as they were given to something else.
+
+    Called in a transaction. Returns those that were brought up to date: where somebody has decided or changed
+    one since it was read, they were first, and it is left as it is.
+    """
+    deciders = Deciders() if news else None
+    rows, events, hastened = [], [], []
+    for item in news:
+        request, new = item.request, item.new
+        fields = {
+            "title": new.title,
+            "summary": new.summary,
+            "evidence": new.evidence,
+            "person_reasons": list(new.person_reasons),
+            "moved": list(dict.fromkeys([*request.moved, *item.moved])),
+            "policy": new.policy,
+            "people_needed": new.terms.people_needed,
+            "heightened": new.terms.heightened,
+            "bulk_allowed": new.terms.bulk_allowed,
+            **{name: getattr(new.facets, name) for name in Facets.__dataclass_fields__},
+        }
+        try:
+            row = replace_payload(
+                request,
+                payload=new.payload,
+                actor=actor,
+                changes=list(item.moved),
+                reason="The facts moved.",
+                deciders=deciders,
+                fields=fields,
+            )
+        except (rules.AlreadyDecided, rules.Stale):
+            continue  # nothing of it was written
+        rows.append(row)
+        events.append(event_of("request.refreshed", row, actor, reason="; ".join(item.moved)))
         if row.urgency != request.urgency:
-            notices.announce([row])
-    return row
+            hastened.append(row)
+    record(events)
+    notices.announce(hastened, deciders)
+    return rows
 
 
 def replace_payload(

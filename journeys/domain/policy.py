@@ -6,6 +6,7 @@ that is left out takes the published value; whoever stores a policy stores `load
 """
 
 import json
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
@@ -95,11 +96,15 @@ PUBLISHED = PolicyDocument()
 def load(document: dict) -> PolicyDocument:
     """The policy that a JSON-like dict describes. Raises PolicyError, listing every problem with its path."""
     try:
-        return PolicyDocument.model_validate_json(json.dumps(document))
+        return _parsed(json.dumps(document))
     except ValidationError as error:
         raise PolicyError([_problem(detail) for detail in error.errors()]) from error
     except (TypeError, ValueError) as error:
         raise PolicyError([f"document: it cannot be written as JSON ({error})"]) from error
+
+
+# The same few documents are asked for again and again: by a run for each thing that it decides.
+_parsed = lru_cache(maxsize=16)(PolicyDocument.model_validate_json)
 
 
 def _problem(detail: dict) -> str:

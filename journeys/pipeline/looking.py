@@ -1,6 +1,5 @@
 """One range of customers, taken through the steps and written."""
 
-from contextlib import nullcontext
 from time import perf_counter
 
 from django.db import IntegrityError, transaction
@@ -10,7 +9,7 @@ from journeys.models import Intervention
 from journeys.pipeline.changes import disposition_of
 from journeys.pipeline.ranges import Claim
 from journeys.pipeline.steps import RANGE_STEPS, Context, Part, Range, data_loading
-from journeys.pipeline.store import foresee_range, store_range
+from journeys.pipeline.store import foresee_range, prepare_range, store_range
 from journeys.pipeline.totals import Totals
 
 # How often a range is tried again when somebody else began something with one of its customers meanwhile.
@@ -50,10 +49,16 @@ def look_at(context: Context, part: Part, claim: Claim | None = None) -> Range:
 def _write(context: Context, batch: Range, totals: Totals, claim: Claim | None) -> dict[str, Intervention]:
     """What a claim tells is written with the rows, so the commit itself is not timed."""
     started = perf_counter()
-    with nullcontext() if context.dry_run else transaction.atomic():
+    if context.dry_run:
+        written = foresee_range(context, batch)
+        _count(batch, totals)
+        totals.of(_STORING).seconds += perf_counter() - started
+        return written
+    conclusions = prepare_range(context, batch)
+    with transaction.atomic():
         if claim:
             claim.hold()
-        written = foresee_range(context, batch) if context.dry_run else store_range(context, batch)
+        written = store_range(context, batch, conclusions)
         _count(batch, totals)
         totals.of(_STORING).seconds += perf_counter() - started
         if claim:

@@ -1,10 +1,11 @@
 """Writing what the steps found out about a range of customers, in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from django.db import IntegrityError
 
-from approvals.rows import insert
+from approvals.rows import Prepared, insert, prepared
 from journeys import cases
 from journeys.batches import in_batches
 from journeys.cases import Case, NewFinding
@@ -16,10 +17,14 @@ from journeys.pipeline.changes import Changes, Current, Fresh, disposition_of, s
 from journeys.pipeline.steps import Context, Range
 from journeys.services import allowance, findings, marks
 from journeys.services.proposals import (
+    Drafts,
+    Moved,
     Proposal,
     draft,
+    find_moved,
     open_proposals,
-    refresh_pending,
+    prepare_proposals,
+    refresh_moved,
     status_in_run,
 )
 
@@ -27,7 +32,29 @@ from journeys.services.proposals import (
 _NOTED = 1_000
 
 
-def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
+@dataclass(slots=True)
+class Conclusions:
+    """What is to be written of a range: made ready before the transaction that writes it, which on SQLite
+    keeps everybody else from writing. In a second look only `drafts`."""
+
+    drafts: Drafts
+    changes: Changes = field(default_factory=Changes)
+    assessments: Prepared = field(default_factory=Prepared)
+    moved: list[Moved] = field(default_factory=list)
+
+
+def prepare_range(context: Context, batch: Range) -> Conclusions:
+    run, policy, rules = context.run, context.policy, context.rules
+    drafts = prepare_proposals(batch.proposals, run=run, policy=policy, rules=rules)
+    if batch.part.decided is not None:
+        return Conclusions(drafts)
+    changes = sort_out(batch.cases, batch.current, as_of=run.as_of, policy_id=policy.pk, lines=context.lines)
+    rows = [_assessment(fresh, run) for fresh in changes.fresh]
+    moved = find_moved(batch.waiting, policy=policy, rules=rules) if batch.waiting else []
+    return Conclusions(drafts, changes, prepared(Assessment, _ASSESSMENT, rows), moved)
+
+
+def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dict[str, Intervention]:
     """Write a range within the caller's transaction: the assessments that changed, findings, and what is
     proposed with its requests. Returns what was proposed, by customer.
 
@@ -39,10 +66,10 @@ def store_range(context: Context, batch: Range) -> dict[str, Intervention]:
         allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
     marks.take_off(batch.marks)
     if batch.part.decided is None:
-        _store_first_look(context, batch)
+        _store_first_look(context, batch, conclusions)
     else:
         _put_right(context, batch)
-    opened = open_proposals(batch.proposals, run=context.run, policy=context.policy, rules=context.rules)
+    opened = open_proposals(conclusions.drafts, policy=context.policy)
     return {intervention.customer_id: intervention for intervention in opened}
 
 
@@ -53,25 +80,17 @@ def foresee_range(context: Context, batch: Range) -> dict[str, Intervention]:
     return {proposal.case.customer.customer_id: _foreseen(proposal, context) for proposal in batch.proposals}
 
 
-def _store_first_look(context: Context, batch: Range) -> None:
+def _store_first_look(context: Context, batch: Range, conclusions: Conclusions) -> None:
     unchecked = [case.stage.id for case in batch.assessed if not case.stage.days_checked]
-    changes = sort_out(
-        batch.cases,
-        batch.current,
-        as_of=context.run.as_of,
-        policy_id=context.policy.pk,
-        lines=context.lines,
-    )
-    batch.unchanged = changes.unchanged
-    _write(changes, context.run)
+    batch.unchanged = conclusions.changes.unchanged
+    _write(conclusions, context.run)
     context.note([finding for case in batch.cases for finding in case.findings])
     for start in range(0, len(unchecked), 500):
         JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
     Assignment.objects.bulk_create(
         [_assignment(case, arm, context) for case, arm in batch.entering], batch_size=500
     )
-    if batch.waiting:
-        refresh_pending(batch.waiting, policy=context.policy, rules=context.rules)
+    refresh_moved(conclusions.moved)
 
 
 def _put_right(context: Context, batch: Range) -> None:
@@ -129,14 +148,15 @@ _ASSESSMENT = (
 )  # fmt: skip
 
 
-def _write(changes: Changes, run: PipelineRun) -> None:
+def _write(conclusions: Conclusions, run: PipelineRun) -> None:
+    changes = conclusions.changes
     _hold([*changes.former, *(row for rows in changes.due.values() for row in rows)])
     former = [row.id for row in changes.former]
     if former:
         Assessment.objects.filter(pk__in=former).update(is_current=False, held_until_run=run.pk)
     for due_on, rows in changes.due.items():
         Assessment.objects.filter(pk__in=[row.id for row in rows]).update(due_on=due_on)
-    insert(Assessment, _ASSESSMENT, [_assessment(fresh, run) for fresh in changes.fresh])
+    insert(Assessment, _ASSESSMENT, conclusions.assessments)
 
 
 def _hold(rows: Sequence[Current]) -> None:

@@ -4,8 +4,15 @@ request by which they are decided."""
 from journeys.services.proposals.by_hand import Suppressed, UnknownCustomer, propose
 from journeys.services.proposals.changes import change, changeable, on_change
 from journeys.services.proposals.ends import REACHES_CUSTOMER, on_request_end, status_after
-from journeys.services.proposals.machine import Proposal, draft, open_proposals, status_in_run
-from journeys.services.proposals.refreshing import refresh_pending
+from journeys.services.proposals.machine import (
+    Drafts,
+    Proposal,
+    draft,
+    open_proposals,
+    prepare_proposals,
+    status_in_run,
+)
+from journeys.services.proposals.refreshing import Moved, find_moved, refresh_moved
 from journeys.services.proposals.requests import AGENT, KIND, PIPELINE
 from journeys.services.proposals.testing import testing_refusal
 
@@ -14,17 +21,21 @@ __all__ = [
     "KIND",
     "PIPELINE",
     "REACHES_CUSTOMER",
+    "Drafts",
+    "Moved",
     "Proposal",
     "Suppressed",
     "UnknownCustomer",
     "change",
     "changeable",
     "draft",
+    "find_moved",
     "on_change",
     "on_request_end",
     "open_proposals",
+    "prepare_proposals",
     "propose",
-    "refresh_pending",
+    "refresh_moved",
     "status_after",
     "status_in_run",
     "testing_refusal",

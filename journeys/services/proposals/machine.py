@@ -7,9 +7,9 @@ from django.db.models import Max
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, AuditEvent
-from approvals.rows import insert_all
+from approvals.rows import Prepared, insert_all, prepared_all
 from approvals.rules import Authority, Status
-from approvals.services import authorise_by_policy, open_requests, supersede
+from approvals.services import Opening, authorise_by_policy, open_prepared, prepare_requests, supersede
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Origin, PersonReason, label
@@ -38,18 +38,21 @@ class Proposal:
     latency_ms: float
 
 
-def open_proposals(
-    proposals: Sequence[Proposal], *, run: PipelineRun, policy: Policy, rules: PolicyDocument
-) -> list[Intervention]:
-    """Write what a run proposes, each with its request, inside the caller's transaction, and let the policy
-    decide those that are its own. Returns the rows in the same order.
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Proposals with everything that is to be written of them, in the same order."""
 
-    Raises django.db.IntegrityError where somebody else has opened one for a customer meanwhile.
-    """
+    proposals: Sequence[Proposal]
+    interventions: list[Intervention]
+    rows: Prepared
+    opening: Opening
+
+
+def prepare_proposals(
+    proposals: Sequence[Proposal], *, run: PipelineRun, policy: Policy, rules: PolicyDocument
+) -> Drafts:
+    """Make what a run proposes ready for `open_proposals`, before the transaction in which it is opened."""
     now = timezone.now()
-    for proposal in proposals:
-        if proposal.replaces:
-            supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
     before = _asked_before([proposal.case.customer.customer_id for proposal in proposals])
     interventions, requests = [], []
     for proposal in proposals:
@@ -68,12 +71,26 @@ def open_proposals(
                 before=before.get(case.customer.customer_id),
             )
         )
-    insert_all(Intervention, interventions)
     for_people = [proposal.authority is None for proposal in proposals]
-    rows = open_requests(requests, proposer=PIPELINE, for_people=for_people)
+    opening = prepare_requests(requests, proposer=PIPELINE, for_people=for_people)
+    return Drafts(proposals, interventions, prepared_all(Intervention, interventions), opening)
+
+
+def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
+    """Write what a run proposes, each with its request, inside the caller's transaction, and let the policy
+    decide those that are its own. Returns the rows in the same order.
+
+    Raises django.db.IntegrityError where somebody else has opened one for a customer meanwhile.
+    """
+    proposals, interventions = drafts.proposals, drafts.interventions
+    for proposal in proposals:
+        if proposal.replaces:
+            supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
+    insert_all(Intervention, interventions, drafts.rows)
+    requests = open_prepared(drafts.opening, proposer=PIPELINE)
     for authority in (Authority.POLICY, Authority.AUTO_APPROVAL_FOR_TESTING):
         decided = [
-            row for row, proposal in zip(rows, proposals, strict=True) if proposal.authority == authority
+            row for row, proposal in zip(requests, proposals, strict=True) if proposal.authority == authority
         ]
         authorise_by_policy(
             decided, policy=str(policy), authority=authority, reason=_POLICY_REASON[authority]

@@ -1,16 +1,14 @@
 """Bringing what waits for a decision up to date, where the facts moved."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from django.db import transaction
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest
-from approvals.rules import AlreadyDecided, Proposer, Stale
-from approvals.services import refresh
-from approvals.services.people import Deciders
+from approvals.rules import Proposer
+from approvals.services import News, refresh
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, label, phrase
@@ -28,9 +26,18 @@ from journeys.services.proposals.requests import (
 _WORDS = ("subject", "body", "template_version", "not_before")
 
 
-def refresh_pending(waiting: Mapping[str, Case], *, policy: Policy, rules: PolicyDocument) -> int:
-    """Bring what waits for a decision up to date, where the facts moved materially: given are the cases of
-    a run by the id of their pending intervention. Returns how many were refreshed.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Something that waits, of which the facts moved: what is to be asked now, and what its intervention is
+    to say then."""
+
+    news: News
+    fields: dict
+
+
+def find_moved(waiting: Mapping[str, Case], *, policy: Policy, rules: PolicyDocument) -> list[Moved]:
+    """Of what waits for a decision, that of which the facts moved materially: given are the cases of a run by
+    the id of their pending intervention. Reads only; for `refresh_moved`.
 
     What a person proposed stays as they put it; where a person changed the words, the words stay.
     """
@@ -38,44 +45,33 @@ def refresh_pending(waiting: Mapping[str, Case], *, policy: Policy, rules: Polic
     # First: whoever changes one after that changes the intervention as well, and is found out by the request.
     requests = list(pending.exclude(proposer=Proposer.PERSON))
     interventions = Intervention.objects.in_bulk([request.subject_key for request in requests])
-    moved = [
-        request
+    found = [
+        _moved(request, waiting[request.subject_key], interventions[request.subject_key], policy, rules)
         for request in requests
-        if _whats_moved(request, waiting[request.subject_key], interventions[request.subject_key])
     ]
-    if not moved:
-        return 0
-    deciders = Deciders()
-    return sum(
-        _refresh(
-            request,
-            waiting[request.subject_key],
-            interventions[request.subject_key],
-            policy,
-            rules,
-            deciders,
-        )
-        for request in moved
-    )
+    return [moved for moved in found if moved]
 
 
-def _whats_moved(request: ApprovalRequest, case: Case, intervention: Intervention) -> list[str]:
-    channel = intervention.channel if request.editors else case.plan.channel
-    return whats_moved(request, case, channel, recipient(case, channel))
+def refresh_moved(found: Sequence[Moved]) -> int:
+    """Bring them up to date, inside the caller's transaction. Returns how many were: what somebody has just
+    decided or changed stays as it is."""
+    fields = {moved.news.request.subject_key: moved.fields for moved in found}
+    refreshed = refresh([moved.news for moved in found], actor=PIPELINE)
+    for request in refreshed:
+        pending = Intervention.objects.filter(pk=request.subject_key, status=InterventionStatus.PENDING)
+        pending.update(**fields[request.subject_key])
+    return len(refreshed)
 
 
-def _refresh(
-    request: ApprovalRequest,
-    case: Case,
-    intervention: Intervention,
-    policy: Policy,
-    rules: PolicyDocument,
-    deciders: Deciders,
-) -> bool:
+def _moved(
+    request: ApprovalRequest, case: Case, intervention: Intervention, policy: Policy, rules: PolicyDocument
+) -> Moved | None:
     edited = bool(request.editors)
     channel = intervention.channel if edited else case.plan.channel
     target = recipient(case, channel)
     moved = whats_moved(request, case, channel, target)
+    if not moved:
+        return None
     fields = {
         "channel": channel,
         "recipient": target,
@@ -95,14 +91,7 @@ def _refresh(
     if edited:
         words = {name: request.payload[name] for name in _WORDS}
         new = replace(new, payload=new.payload | words)
-    try:
-        with transaction.atomic():
-            refresh(request, new, actor=PIPELINE, moved=moved, deciders=deciders)
-            pending = Intervention.objects.filter(pk=intervention.pk, status=InterventionStatus.PENDING)
-            pending.update(**fields)
-    except (AlreadyDecided, Stale):
-        return False  # somebody has just decided or changed it: they are first
-    return True
+    return Moved(News(request, new, moved), fields)
 
 
 def whats_moved(request: ApprovalRequest, case: Case, channel: str, target: str) -> list[str]:
