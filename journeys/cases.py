@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import FloatField, Func, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Func, QuerySet, TextField
 
 from journeys.domain import escalation, journey_state
 from journeys.domain.journey_state import StateEvaluation
@@ -133,9 +132,9 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
         "email",
         "owner",
         "segment",
-        Cast("account_value", FloatField()),
+        _Number("account_value"),
         "currency",
-        "do_not_contact",
+        _Plain("do_not_contact"),
         _Day("hold_until"),
     )
     states = span.of(JourneyState.objects.filter(left_on__isnull=True)).values_list(
@@ -145,7 +144,7 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
         _Day("state_entered_at"),
         "days_in_state",
         "previous_stage",
-        "days_checked",
+        _Plain("days_checked"),
     )
     known = span.of(Signal.objects.filter(detected_at__gte=since)).values_list(
         "customer_id", "signal_id", "signal_type", "signal_strength", _Day("detected_at")
@@ -177,11 +176,27 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
     return list(cases.values())
 
 
-class _Day(Func):
-    """A date, or the day of a moment, without what Django and its driver make of them on SQLite: parsing the
-    same few days again and again takes longer than reading the rows."""
+class _Plain(Func):
+    """A column as the driver gives it. Django would convert it row by row, which takes longer than reading
+    the rows."""
 
+    template = "%(expressions)s"
     output_field = TextField()
+
+
+class _Number(_Plain):
+    """An amount as a float."""
+
+    def as_postgresql(self, compiler, connection, **context):
+        return self.as_sql(compiler, connection, template="(%(expressions)s)::float8", **context)
+
+    def as_sqlite(self, compiler, connection, **context):
+        return self.as_sql(compiler, connection, template="CAST(%(expressions)s AS real)", **context)
+
+
+class _Day(_Plain):
+    """A date, or the day of a moment; on SQLite as text: parsing the same few days again and again takes
+    longer than reading the rows."""
 
     def as_sqlite(self, compiler, connection, **context):
         return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 10)", **context)
