@@ -17,6 +17,7 @@ from journeys.pipeline.ranges import second_look
 from journeys.pipeline.recorder import Recorder
 from journeys.pipeline.steps import RANGE_STEPS, RUN_STEPS, Context, Part
 from journeys.pipeline.store import note_portfolio_findings
+from journeys.pipeline.urgent import Candidate
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,12 @@ def run(
         recorder.beat(RANGE_STEPS)
         with context.timed("data_loading", context.totals):
             note_portfolio_findings(context)
-        left: list[tuple[float, str]] = []
+        left: list[Candidate] = []
         with collector_at_rest():
             for part in _parts(planned, marked, left, context.rules.authority.max_per_run):
-                left += look_at(context, part).for_second_look
+                for_second_look = look_at(context, part).for_second_look
+                context.urgent.see(for_second_look)
+                left += for_second_look
                 recorder.beat(RANGE_STEPS)
                 on_progress(context.totals.customers)
                 if recorder.is_cancelled():
@@ -108,7 +111,7 @@ def expected(planned: PipelineRun, marked: Mapping[str, str] = MappingProxyType(
 
 
 def _parts(
-    planned: PipelineRun, marked: Mapping[str, str], left: list[tuple[float, str]], most: int
+    planned: PipelineRun, marked: Mapping[str, str], left: list[Candidate], most: int
 ) -> Iterator[Part]:
     """`left` is filled while the caller looks at the parts before the last ones, which are made of it."""
     if planned.scope == PipelineRun.Scope.MARKED:

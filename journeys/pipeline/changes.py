@@ -90,12 +90,12 @@ def disposition_of(case: Case) -> tuple[Disposition, str, str]:
 
 def _digest(case: Case, policy_id: int, disposition: str, reason: str, detail: str) -> int:
     """Of all that was concluded but what days alone move: the days in the stage, the parts of the scores that
-    follow from them, and the sentences that tell these."""
+    follow from them, and the sentences that tell these. The other parts of the scores follow from the policy,
+    the value, and the signals' risk and number."""
     risk, summary, plan = case.risk, case.summary, case.plan
-    parts = risk.contributions
     told = (
         policy_id, case.stage.journey_stage, case.state.health, case.state.friction,
-        case.value, summary.signal_risk, parts.signals, parts.customer_value, parts.signal_count,
+        case.value, summary.signal_risk, summary.total,
         risk.tier, risk.urgency, plan.action, plan.channel, disposition, reason, detail if reason else "",
         *case.person_reasons, *summary.reasons,
     )  # fmt: skip

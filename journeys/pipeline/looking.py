@@ -13,7 +13,8 @@ from journeys.pipeline.store import foresee_range, prepare_range, store_range
 from journeys.pipeline.totals import Totals
 
 # How often a range is tried again when somebody else began something with one of its customers meanwhile.
-ATTEMPTS = 3
+# Where what is received is looked at by the second, that happens to a few of a hundred: ten in a row do not.
+ATTEMPTS = 10
 _LOADING, *_EVALUATING = RANGE_STEPS
 _STORING = RANGE_STEPS[-1].name
 

@@ -2,7 +2,7 @@
 whoever holds its claim at that moment; a claim that has grown silent is anybody's."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from journeys.models import PipelineRun, RunRange
 from journeys.pipeline import whom
 from journeys.pipeline.steps import Part
 from journeys.pipeline.totals import Totals
+from journeys.pipeline.urgent import Candidate, rank
 
 # Whoever has claimed a range and shown no sign of life for so long has died. One that only was slow finds,
 # before it writes, that the range is not its own any more.
@@ -40,8 +41,8 @@ class Claim:
         if not mine.filter(status=RunRange.Status.CLAIMED).update(beat_at=timezone.now()):
             raise Lost
 
-    def done(self, totals: Totals, left: list[tuple[float, str]]) -> None:
-        """In the same transaction. `left` are (priority, customer) pairs for the second look."""
+    def done(self, totals: Totals, left: list[Candidate]) -> None:
+        """In the same transaction. `left` are those for the second look."""
         RunRange.objects.filter(pk=self.range_id).update(
             status=RunRange.Status.DONE, totals=totals.as_json(), left=left
         )
@@ -61,8 +62,7 @@ def cut(run: PipelineRun) -> int:
 def cut_second_look(run: PipelineRun, *, most: int) -> int:
     """Once everybody has been looked at: let the policy decide the `most` urgent of those that it may, and
     cut all of them into ranges of their own. Returns their number. Raises IntegrityError as `cut`."""
-    mine = RunRange.objects.filter(run=run)
-    rows = second_look([pair for row in mine.values_list("left", flat=True).iterator() for pair in row], most)
+    rows = second_look(left_so_far(run), most)
     RunRange.objects.bulk_create(
         # Their numbers are the same whoever counts: so only one cuts them.
         RunRange(run=run, number=number, ids=list(part.span.ids), decided=sorted(part.decided))
@@ -71,9 +71,16 @@ def cut_second_look(run: PipelineRun, *, most: int) -> int:
     return len(rows)
 
 
-def second_look(left: Iterable[tuple[float, str]], most: int) -> list[Part]:
-    """The parts of the second look. `left` are (priority, customer) pairs."""
-    urgent = sorted(left, key=lambda pair: (-pair[0], pair[1]))
+def left_so_far(run: PipelineRun) -> Iterator[Candidate]:
+    """Those for the second look, of the ranges that are done."""
+    done = RunRange.objects.filter(run=run, status=RunRange.Status.DONE, decided__isnull=True)
+    for left in done.values_list("left", flat=True).iterator():
+        yield from map(tuple, left)
+
+
+def second_look(left: Iterable[Candidate], most: int) -> list[Part]:
+    """The parts of the second look: the `most` urgent of those that were left are the policy's."""
+    urgent = sorted(left, key=rank)
     decided = {customer_id for _, customer_id in urgent[:most]}
     ids = sorted(customer_id for _, customer_id in urgent)
     chunks = [ids[start : start + _SECOND_LOOK] for start in range(0, len(ids), _SECOND_LOOK)]

@@ -28,6 +28,7 @@ from journeys.domain.vocabulary import InterventionStatus, PersonReason, Suppres
 from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
+from journeys.pipeline.urgent import Candidate, MostUrgent, rank
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, marks, measuring
 from journeys.services.proposals import Proposal
@@ -51,7 +52,8 @@ class Context:
     None: the run's document is made of that. A dry run writes nothing but what its own row says.
 
     `step` is the one that is under way. `marks` are the tokens that a run of marked customers takes off, by
-    customer. `totals` are those of everything that was done so far."""
+    customer. `totals` are those of everything that was done so far, and `urgent` knows the most urgent of
+    those left for the second look, as far as this process has heard of them."""
 
     run: PipelineRun
     policy: Policy
@@ -64,6 +66,10 @@ class Context:
     marks: Mapping[str, str] = field(default_factory=dict)
     signals_orphaned: int | None = 0
     totals: Totals = field(default_factory=Totals)
+
+    @cached_property
+    def urgent(self) -> MostUrgent:
+        return MostUrgent(self.rules.authority.max_per_run)
 
     @contextmanager
     def timed(self, step: str, totals: Totals) -> Iterator[Progress]:
@@ -124,7 +130,7 @@ class Range:
     assessed: list[Case] = field(default_factory=list)
 
     @property
-    def for_second_look(self) -> list[tuple[float, str]]:
+    def for_second_look(self) -> list[Candidate]:
         return [(priority, customer_id) for customer_id, priority in self.left.items()]
 
     @property
@@ -271,21 +277,19 @@ def human_escalation(context: Context, batch: Range, progress: Progress) -> None
 
 def _left_to_policy(context: Context, batch: Range, wanted: list[Case]) -> frozenset[str]:
     """Whom the policy decides alone: where no rule asks for a person, and of these the most urgent, as far
-    as its cap goes. In the first look of several it is left to the second (`batch.left`) who that is; a range
-    has no more candidates than the cap, so the others are a person's already."""
+    as its cap goes. In the first look of several it is left to the second (`batch.left`) who that is; whoever
+    cannot be one of them is a person's already."""
     if not context.policy_may_decide:
         return frozenset()
-    free = sorted(
-        (case for case in wanted if not case.person_reasons),
-        key=lambda case: (-case.plan.priority, case.customer.customer_id),
-    )
-    chosen = free[: max(0, context.rules.authority.max_per_run - batch.decided_before)]
-    keys = frozenset([case.customer.customer_id for case in chosen])
+    free = [(case.plan.priority, case.customer.customer_id) for case in wanted if not case.person_reasons]
+    most = max(0, context.rules.authority.max_per_run - batch.decided_before)
+    chosen = sorted(free, key=rank)[:most]
+    keys = frozenset([customer_id for _, customer_id in chosen])
     if batch.part.decided is not None:
         return keys & batch.part.decided
     if batch.part.alone:
         return keys
-    batch.left = {case.customer.customer_id: case.plan.priority for case in chosen}
+    batch.left = {key: priority for priority, key in chosen if context.urgent.may_include((priority, key))}
     return frozenset()
 
 

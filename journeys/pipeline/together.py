@@ -110,12 +110,14 @@ def _cut_second_look(context: Context) -> bool:
 def _take_turn(context: Context) -> bool:
     """Take ranges until the turn is over, or none is free: then True."""
     until = time.monotonic() + TURN
+    context.urgent.see(ranges.left_so_far(context.run))
     with collector_at_rest():
         while claim := ranges.claim(context.run):
             try:
-                look_at(context, claim.part, claim)
+                batch = look_at(context, claim.part, claim)
             except ranges.Lost:
                 continue
+            context.urgent.see(batch.for_second_look)
             _tell(context.run)
             if time.monotonic() > until:
                 return False
