@@ -274,6 +274,21 @@ class Bell(models.Model):
         return self.name
 
 
+class MadeDue(models.Model):
+    """Customers whom the next run is to look at, from the transaction of what happened to them until their
+    assessments say that they are due. Nobody waits for such a row: it is in nobody's way, wherever in a
+    transaction it is written."""
+
+    customer_ids = models.JSONField()
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return f"{len(self.customer_ids)} customers, {self.made_at:%d %b %H:%M:%S}"
+
+
 class PolicyAllowance(models.Model):
     """How many of a day's proposals that single events brought up the policy has decided alone."""
 

@@ -10,12 +10,12 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from journeys.cases import Span
-from journeys.models import Assessment, Bell, Mark
+from journeys.models import Assessment, Bell, MadeDue, Mark
 
 BELL = "marks"
 # Whoever claimed marks and has not taken them off by then has died.
 CLAIM = timedelta(minutes=2)
-# What waits longer than that was announced by no bell, or by one that got lost.
+# What waits longer than that was announced by no bell, or by one that got lost, or was left by who died.
 UNHEARD = timedelta(seconds=30)
 
 
@@ -62,17 +62,31 @@ def tokens(span: Span) -> dict[str, str]:
 
 def make_due(customer_ids: Iterable[str]) -> None:
     """Have the next run look at these customers, also one that looks only at what changed or is due: for
-    what the rules see of them and is not received. It waits for the caller's commit, and locks nothing
-    before."""
+    what the rules see of them and is not received.
+
+    Called in the transaction of what happened to them, it writes whom, and locks nothing that others wait
+    for: a run that writes its range holds their assessments while it waits for the audit's head. These are
+    moved after the commit, or by the sweep, where whoever committed died before."""
     ids = sorted(set(customer_ids))
-
-    def mark_due() -> None:
-        for start in range(0, len(ids), 500):
-            mine = Assessment.objects.current().filter(customer__in=ids[start : start + 500])
-            mine.update(due_on=F("as_of"))
-
     if ids:
-        transaction.on_commit(mark_due)
+        row = MadeDue.objects.create(customer_ids=ids)
+        # What was done stands, and is not told as failed, where only this fails.
+        transaction.on_commit(lambda: _move_due(row), robust=True)
+
+
+def move_due_left() -> None:
+    """For the sweep: where whoever made them due died before their assessments said so."""
+    for row in MadeDue.objects.filter(made_at__lt=timezone.now() - UNHEARD).order_by("pk").iterator():
+        _move_due(row)
+
+
+def _move_due(row: MadeDue) -> None:
+    """Doing it twice does no harm: they are looked at once more."""
+    ids = row.customer_ids
+    for start in range(0, len(ids), 500):
+        mine = Assessment.objects.current().filter(customer__in=ids[start : start + 500])
+        mine.update(due_on=F("as_of"))
+    row.delete()
 
 
 def take_off(tokens: Mapping[str, str]) -> None:

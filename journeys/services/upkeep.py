@@ -17,7 +17,7 @@ from approvals.services import check_chain, escalate_due, expire_overdue, remind
 from approvals.services.idempotency import forget_old
 from journeys.models import Heartbeat, InvariantCheck
 from journeys.services.execution import WORKER, execute_due, give_up_overdue
-from journeys.services.marks import ring_for_unheard
+from journeys.services.marks import move_due_left, ring_for_unheard
 from journeys.services.policies import in_force, working_hours
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def sweep() -> None:
     parts = (
         beat,
         ring_for_unheard,
+        move_due_left,
         _expire,
         _escalate,
         _remind,
