@@ -13,14 +13,13 @@ from .policy_sections import JourneyPolicy
 from .risk import RiskScore
 from .signals import SignalFact
 from .suppression import Suppression
-from .vocabulary import Health, Stage, SuppressionReason, Tier
+from .vocabulary import Health, Stage, Tier
 
 _DAY = timedelta(days=1)
 # The confidence reads the score of three places: it can cross a line half a thousandth before the score does.
 _ROUNDED = 0.0005
 # Scores are floats: better a day early than one late.
 _SLACK = 1e-9
-_OPEN = (SuppressionReason.IN_PROGRESS, SuppressionReason.ALREADY_PENDING, SuppressionReason.PERSON_PENDING)
 
 
 class _Stay(NamedTuple):
@@ -62,9 +61,10 @@ class Lines:
         comes. It may be too early, and is never too late.
 
         `signals` are those in force, `ahead` is the day of the first one that is not in force yet. What was
-        proposed, or is open, can end at any time: it is due the next day.
+        proposed is open the next day, and so another conclusion; that something open moves on is done, and
+        whoever does it says so.
         """
-        if plan.action is not None and (suppression is None or suppression.reason in _OPEN):
+        if plan.action is not None and suppression is None:
             return as_of + _DAY
         stay = self._stays.get(stage, self._stay_otherwise)
         found = []

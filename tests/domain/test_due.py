@@ -230,7 +230,7 @@ def test_it_is_the_very_day_of_each_kind_of_line():
     ("history", "days"),
     [
         (CustomerHistory(NOTHING), 1),
-        (CustomerHistory(NOTHING, open=OpenIntervention("approved", "monitor_only", False)), 1),
+        (CustomerHistory(NOTHING, open=OpenIntervention("approved", "monitor_only", False)), None),
         (CustomerHistory(NOTHING, do_not_contact=True), None),
         (CustomerHistory(NOTHING, hold_until=AS_OF + timedelta(days=5)), 6),
         (CustomerHistory(NOTHING, recent=(PastAction("general_checkin", "executed", AS_OF),)), 14),

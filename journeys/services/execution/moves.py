@@ -48,10 +48,11 @@ def move(
         raise AlreadyDecided("This execution has moved on since you looked; look again.")
     before, after = told or (before, status)
     record([event(word, intervention, request, actor, before=before, after=after, reason=reason)])
+    concerned = {intervention.customer_id}
     if status == InterventionStatus.EXECUTED and intervention.channel == Channel.EMAIL:
         # It counts as a contact with everybody who has that address.
-        alike = Customer.objects.filter(email=intervention.recipient).exclude(pk=intervention.customer_id)
-        make_due(alike.values_list("pk", flat=True))
+        concerned.update(Customer.objects.filter(email=intervention.recipient).values_list("pk", flat=True))
+    make_due(concerned)
 
 
 def event(

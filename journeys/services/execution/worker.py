@@ -35,6 +35,7 @@ from journeys.executors import CHANNELS, MaybeSent, NotSent, Receipt
 from journeys.models import Customer, Execution, Intervention
 from journeys.services import policies, switches
 from journeys.services.execution.moves import approved_request, event, move
+from journeys.services.marks import make_due
 from journeys.services.proposals import KIND
 
 log = logging.getLogger(__name__)
@@ -171,6 +172,7 @@ def _claim(intervention_id: str, now: datetime) -> _Claim:
             )
         ]
     )
+    make_due([intervention.customer_id])
     return _Claim(request, intervention, execution, policies.find(request.policy).rules)
 
 

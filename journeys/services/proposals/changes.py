@@ -13,6 +13,7 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import Channel, InterventionStatus, label, phrase
 from journeys.models import Intervention
 from journeys.services import policies
+from journeys.services.marks import make_due
 from journeys.services.proposals.requests import care_for, recipient, render_content
 
 CHANGEABLE = frozenset({"action", "channel", "subject", "body", "not_before"})
@@ -91,6 +92,7 @@ def on_change(request: ApprovalRequest) -> None:
         recipient=payload["recipient"],
         edited=True,
     )
+    make_due([request.concerning])
 
 
 def actions_of(stage: str, rules: PolicyDocument) -> list[str]:

@@ -10,6 +10,8 @@ from approvals.rules import Actor, AlreadyDecided, Status
 from journeys.domain.vocabulary import Channel, InterventionStatus
 from journeys.models import Intervention
 from journeys.services import policies
+from journeys.services.marks import make_due
+from journeys.services.proposals.requests import PIPELINE
 
 _AUTHORITY_LENGTH = Intervention._meta.get_field("authority").max_length
 REACHES_CUSTOMER = (Channel.EMAIL, Channel.WEBHOOK)
@@ -32,6 +34,8 @@ def on_request_end(request: ApprovalRequest, actor: Actor) -> None:
     unmoved = Intervention.objects.filter(pk=intervention.pk, status=before)
     if not unmoved.update(**fields):
         raise AlreadyDecided(f"The intervention is {intervention.status} by now: it is too late for this.")
+    if actor.door != PIPELINE.door:  # what a run moves it has looked at
+        make_due([intervention.customer_id])
     if after == InterventionStatus.APPROVED and fields.get("not_before") is None:
         # The queue's rows are in this database: the task is there only if this transaction is. What has to
         # wait first, the sweep finds.
