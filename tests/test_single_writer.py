@@ -31,7 +31,7 @@ MAY_BEGIN = {
 }
 # Writes fields that its callers name: none of them may name the status.
 FIELDS_OF_CALLERS = {
-    ("ApprovalRequest", "approvals/services/opening.py", "replace_payload"): (
+    ("ApprovalRequest", "approvals/services/opening.py", "_swap_payload"): (
         "approvals/services/opening.py",
         "approvals/services/changing.py",
     ),

@@ -1,6 +1,7 @@
 """Asking for a decision, and bringing what was asked up to date while it waits."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -142,7 +143,7 @@ def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
     one since it was read, they were first, and it is left as it is.
     """
     deciders = Deciders() if news else None
-    rows, events, hastened = [], [], []
+    rows, revisions, events, hastened = [], [], [], []
     for item in news:
         request, new = item.request, item.new
         fields = {
@@ -158,42 +159,33 @@ def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
             **{name: getattr(new.facets, name) for name in Facets.__dataclass_fields__},
         }
         try:
-            row = replace_payload(
-                request,
-                payload=new.payload,
-                actor=actor,
-                changes=list(item.moved),
-                reason="The facts moved.",
-                deciders=deciders,
-                fields=fields,
-            )
+            row = _swap_payload(request, new.payload, fields)
         except (rules.AlreadyDecided, rules.Stale):
             continue  # nothing of it was written
-        rows.append(row)
+        revisions.append(_revision(request, actor, list(item.moved), "The facts moved."))
+        rows.append(mark_unroutable(row, deciders))
         events.append(event_of("request.refreshed", row, actor, reason="; ".join(item.moved)))
         if row.urgency != request.urgency:
             hastened.append(row)
+    insert_all(RequestRevision, revisions)
     record(events)
     notices.announce(hastened, deciders)
     return rows
 
 
 def replace_payload(
-    request: ApprovalRequest,
-    *,
-    payload: dict,
-    actor: Actor,
-    changes: list,
-    reason: str,
-    fields: dict,
-    deciders: Deciders | None = None,
+    request: ApprovalRequest, *, payload: dict, actor: Actor, changes: list, reason: str, fields: dict
 ) -> ApprovalRequest:
     """Compare-and-swap the payload of a pending request, and keep the old one as a revision. Called in a
-    transaction. Raises AlreadyDecided or Stale.
+    transaction. Raises AlreadyDecided or Stale."""
+    row = _swap_payload(request, payload, fields)
+    _revision(request, actor, changes, reason).save()
+    return mark_unroutable(row)
 
-    The payload carries the revision's number: what reads as it did once before, or was weighed anew, has
-    another fingerprint all the same, so that neither an old approval nor an old page counts for it.
-    """
+
+def _swap_payload(request: ApprovalRequest, payload: dict, fields: dict) -> ApprovalRequest:
+    """The payload carries the revision's number: what reads as it did once before, or was weighed anew, has
+    another fingerprint all the same, so that neither an old approval nor an old page counts for it."""
     number = request.revision + 1
     payload = payload | {"revision": number}
     fields = fields | {
@@ -204,7 +196,15 @@ def replace_payload(
     }
     if not unmoved(request).update(**fields):
         raise already_decided(ApprovalRequest.objects.get(pk=request.pk))
-    RequestRevision.objects.create(
+    row = copy(request)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    return row
+
+
+def _revision(request: ApprovalRequest, actor: Actor, changes: list, reason: str) -> RequestRevision:
+    """What was asked until now, and why it is not any more."""
+    return RequestRevision(
         request=request,
         number=request.revision,
         payload=request.payload,
@@ -214,7 +214,6 @@ def replace_payload(
         replaced_by_name=actor.name,
         reason=reason[:400],
     )
-    return mark_unroutable(ApprovalRequest.objects.get(pk=request.pk), deciders)
 
 
 def mark_unroutable(request: ApprovalRequest, deciders: Deciders | None = None) -> ApprovalRequest:

@@ -18,9 +18,8 @@ def spans(run: PipelineRun) -> Iterator[Span]:
     if not run.changed_only:
         yield from cases.ranges()
         return
-    # Most of these have something open that is brought up to date, which takes ten times as long to write: on
-    # SQLite nobody else writes meanwhile.
-    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // 10)):
+    # Much is written of most of these, which takes five times as long: on SQLite nobody else can meanwhile.
+    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // 5)):
         yield Span(ids=tuple(ids))
 
 
