@@ -24,9 +24,11 @@ class Current(NamedTuple):
 
 
 class Fresh(NamedTuple):
-    """An assessment to be written. It does not become the current one where that is of a later day."""
+    """An assessment to be written, with what becomes of the customer: see `disposition_of`. It does not
+    become the current one where that is of a later day."""
 
     case: Case
+    disposition: tuple[Disposition, str, str]
     is_current: bool
     due_on: date | None
     digest: int
@@ -60,12 +62,12 @@ def sort_out(
             if before is not None and before.as_of <= as_of:
                 changes.former.append(before)
             continue
-        disposition, reason, detail = disposition_of(case)
+        concluded = disposition, reason, detail = disposition_of(case)
         digest = _digest(case, policy_id, disposition, reason, detail)
         due_on = _due_on(case, as_of, lines)
         proposed = disposition == Disposition.PROPOSED
         if before is not None and before.as_of > as_of:
-            changes.fresh.append(Fresh(case, False, None, digest))
+            changes.fresh.append(Fresh(case, concluded, False, None, digest))
             if proposed:  # something is open with the customer, of which the current one knows nothing
                 changes.due[before.as_of].append(before)
         elif before is not None and before.digest == digest and not proposed:
@@ -73,7 +75,7 @@ def sort_out(
             if before.due_on != due_on:
                 changes.due[due_on].append(before)
         else:
-            changes.fresh.append(Fresh(case, True, due_on, digest))
+            changes.fresh.append(Fresh(case, concluded, True, due_on, digest))
             if before is not None:
                 changes.former.append(before)
     return changes

@@ -173,7 +173,7 @@ def _hold(rows: Sequence[Current]) -> None:
 def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
     """In the order of _ASSESSMENT."""
     case = fresh.case
-    disposition, reason, detail = disposition_of(case)
+    disposition, reason, detail = fresh.disposition
     state, risk, plan = case.state, case.risk, case.plan
     return (
         planned.pk, case.customer.customer_id, planned.as_of,
