@@ -27,8 +27,7 @@ class Plan:
 
 def measure(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> dict:
     """The figures, as docs/growing.md explains them. Raises journeys.bench.place.Broken."""
-    # The day before, so that there is a next one.
-    day = today() - timedelta(days=1)
+    day = today()
     with place(plan.database) as here:
         tell("inventing the portfolio")
         here.make("portfolio")
@@ -38,7 +37,7 @@ def measure(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> dict
             customers=plan.customers,
             signals_per_customer=plan.signals_per_customer,
             seed=plan.seed,
-            day=str(day),
+            day=str(_day_before(day)),
         )
         rounds = []
         for number in range(1, plan.rounds + 1):
@@ -50,7 +49,8 @@ def measure(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> dict
 
 
 def _round(here: Place, plan: Plan, day: date, heights: dict, tell: Callable[[str], None]) -> dict:
-    """Each on a fresh copy of the portfolio; floor and incremental runs follow the full run, on its copy."""
+    """Each on a fresh copy of the portfolio; the floor, and the runs that find it as it was, follow the full
+    run, on its copy."""
     found = {}
     with here.copy("portfolio") as name:
         tell("full run")
@@ -60,23 +60,31 @@ def _round(here: Place, plan: Plan, day: date, heights: dict, tell: Callable[[st
         if not plan.full_only:
             tell("full run once more")
             found["again"] = _run(here, name, as_of=str(day))
-            tell("incremental runs")
-            found |= _incremental(here, name, plan, day)
+            tell("what was changed")
+            found["incremental"] = _changed_run(here, name, plan, day)
+    if plan.full_only:
+        return found
+    with here.copy("portfolio") as name:
+        tell("the next day")
+        # The second finds what the first has proposed waiting, as on any other day.
+        for _ in range(2):
+            _run(here, name, as_of=str(_day_before(day)))
+        found["next_day"] = _changed_run(here, name, plan, day)
     for key, workers in WORKERS.items():
-        if not plan.full_only:
-            tell(f"{workers} workers")
-            with here.copy("portfolio") as name:
-                found[key] = here.do(name, "run_by_workers", as_of=str(day), workers=workers)
+        tell(f"{workers} workers")
+        with here.copy("portfolio") as name:
+            found[key] = here.do(name, "run_by_workers", as_of=str(day), workers=workers)
     return found
 
 
-def _incremental(here: Place, name: str, plan: Plan, day: date) -> dict:
-    """What was received on the day itself; then the next day, with what is due by then as well."""
-    found = {}
-    for key, as_of, seed in (("incremental", day, 1), ("next_day", day + timedelta(days=1), 2)):
-        here.do(name, "change", share=plan.changed, day=str(as_of), seed=seed)
-        found[key] = _run(here, name, as_of=str(as_of), changed_only=True)
-    return found
+def _day_before(day: date) -> date:
+    return day - timedelta(days=1)
+
+
+def _changed_run(here: Place, name: str, plan: Plan, day: date) -> dict:
+    """Over what is received on that day, and whoever is due by then."""
+    here.do(name, "change", share=plan.changed, day=str(day), seed=plan.seed)
+    return _run(here, name, as_of=str(day), changed_only=True)
 
 
 def _run(here: Place, name: str, **arguments) -> dict:
