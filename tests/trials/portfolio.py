@@ -17,13 +17,13 @@ OF_ONE, OF_TWO = Decimal(42_000), Decimal(120_000)
 def without_grace() -> Policy:
     """The published policy, in force without the pause before what goes to customers: a trial has no ten
     minutes."""
-    return in_force_with("clocks", grace_seconds=0)
+    return in_force_with(clocks={"grace_seconds": 0})
 
 
-def in_force_with(section: str, **fields) -> Policy:
-    """The published policy with these fields of a section, in force."""
+def in_force_with(**sections: dict) -> Policy:
+    """The published policy with these fields of some sections, in force."""
     document = policies.install_published().document
-    document = document | {section: document[section] | fields}
+    document = document | {name: document[name] | fields for name, fields in sections.items()}
     policy = policies.add_policy(name="trial", document=document, created_by="a trial")
     Policy.objects.filter(active=True).update(active=False)
     Policy.objects.filter(pk=policy.pk).update(active=True)
