@@ -41,8 +41,16 @@ class KeysetPagination(BasePagination):
         if cursor := request.query_params.get("cursor"):
             queryset = queryset.filter(_beyond(order, _read(cursor, order, queryset.model)))
         rows = list(queryset.order_by(*order.fields)[: limit + 1])
-        self.next = _write(order, rows[limit - 1]) if len(rows) > limit else None
+        self.next = self.after(order, rows[limit - 1]) if len(rows) > limit else None
         return rows[:limit]
+
+    @staticmethod
+    def after(order: Order, row: Model) -> str:
+        """The cursor of the page that begins after this row."""
+        values = [getattr(row, name) for name, _ in order.columns()]
+        plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
+        text = json.dumps([order.name, *plain], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def get_paginated_response(self, data):
         url = None
@@ -123,13 +131,6 @@ def _beyond(order: Order, values: list) -> Q:
     if len(columns) == 1:
         return rows
     return Q(**{f"{first}__{'lte' if down else 'gte'}": values[0]}) & rows
-
-
-def _write(order: Order, row: Model) -> str:
-    values = [getattr(row, name) for name, _ in order.columns()]
-    plain = [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
-    text = json.dumps([order.name, *plain], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _read(cursor: str, order: Order, model: type[Model]) -> list:

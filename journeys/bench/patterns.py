@@ -1,9 +1,9 @@
-"""What a database for measuring is made of: the people, and some customers whom the real pipeline found to be
-at risk, each with all that belongs to it.
+"""What a database for measuring is made of: the people, some customers for whom the real pipeline proposed
+something, and some others, each with all that belongs to it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -16,7 +16,7 @@ from approvals.models import ApprovalRequest
 from approvals.rules import Actor
 from journeys import pipeline
 from journeys.demo.portfolio import Portfolio
-from journeys.models import Intervention
+from journeys.models import Customer, Intervention
 from journeys.services import intake
 from journeys.services.policies import in_force
 from journeys.services.proposals import KIND
@@ -62,25 +62,39 @@ def row_of(instance: models.Model) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A customer for whom something waits for a person, with all that belongs to it."""
+    """A customer with all that belongs to it; `proposal` where something waits for a person."""
 
     customer: Row
     states: list[Row]
     signals: list[Row]
     assessment: Row
+    proposal: "Proposal | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
     intervention: Row
     request: Row
 
 
-def patterns() -> Iterator[Pattern]:
+def asked_about() -> Iterator[Pattern]:
+    """The customers for whom something waits."""
     for request in ApprovalRequest.objects.pending().filter(kind=KIND):
         intervention = Intervention.objects.select_related("customer").get(pk=request.subject_key)
-        customer = intervention.customer
-        yield Pattern(
-            customer=row_of(customer),
-            states=[row_of(state) for state in customer.journey_states.all()],
-            signals=[row_of(signal) for signal in customer.signals.all()],
-            assessment=row_of(customer.assessments.get()),
-            intervention=row_of(intervention),
-            request=row_of(request),
-        )
+        proposal = Proposal(row_of(intervention), row_of(request))
+        yield replace(_pattern(intervention.customer), proposal=proposal)
+
+
+def left_alone() -> Iterator[Pattern]:
+    """Those for whom nothing was proposed: suppressed, or not called for."""
+    for customer in Customer.objects.filter(interventions=None, assessments__isnull=False):
+        yield _pattern(customer)
+
+
+def _pattern(customer: Customer) -> Pattern:
+    return Pattern(
+        customer=row_of(customer),
+        states=[row_of(state) for state in customer.journey_states.all()],
+        signals=[row_of(signal) for signal in customer.signals.all()],
+        assessment=row_of(customer.assessments.get()),
+    )

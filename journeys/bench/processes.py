@@ -26,6 +26,12 @@ def peak_mib(process: int | str = "self") -> float | None:
     return None
 
 
+def resident_mib() -> float | None:
+    """What this process has in memory now."""
+    pages = _read("self", "statm").split()
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if pages else None
+
+
 def cpu_seconds(process: int | str = "self") -> float | None:
     """None, too, where the process is on another machine."""
     fields = _fields(process)

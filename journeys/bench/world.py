@@ -21,7 +21,8 @@ from approvals.models import ApprovalRequest, AuditDetail, AuditEvent, AuditHead
 from approvals.rows import insert
 from approvals.rules import Authority, RejectionCategory, Status, Verdict
 from journeys.batches import in_batches
-from journeys.bench.patterns import Pattern, Row, patterns, people, row_of, run_pipeline
+from journeys.bench.patterns import Pattern, Row, asked_about, left_alone, people, row_of, run_pipeline
+from journeys.domain.holdout import Arm
 from journeys.domain.vocabulary import (
     Channel,
     ExecutionMode,
@@ -31,18 +32,22 @@ from journeys.domain.vocabulary import (
 )
 from journeys.models import (
     Assessment,
+    Assignment,
     Customer,
     Execution,
     Intervention,
     JourneyState,
+    Measurement,
     Outcome,
     PipelineRun,
     PortfolioSnapshot,
     Signal,
 )
 from journeys.services.proposals import KIND
+from journeys.sqlite_statistics import refresh_statistics
 
 YEARS = timedelta(days=730)
+CHECKPOINT = timedelta(days=30)
 WEEKS = 104
 DECIDERS = ("approver", "approver2", "manager")
 BATCH = 20_000
@@ -69,6 +74,8 @@ MODELS = (
     Decision,
     Execution,
     Outcome,
+    Assignment,
+    Measurement,
 )
 _ODD = 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95
 Rows = dict[type[models.Model], list[Row]]
@@ -84,9 +91,18 @@ class Size:
     portfolio: int = 0
 
     @property
+    def asked_about(self) -> int:
+        """The customers with requests: ten each in two years; but only one of a customer's can be pending."""
+        return max(self.requests // 10, self.pending, 1)
+
+    @property
     def customers(self) -> int:
-        """At most ten requests each in two years; but only one of a customer's can be pending."""
-        return max(self.requests // 10, self.pending, self.portfolio, 1)
+        return max(self.asked_about, self.portfolio)
+
+    @property
+    def apart(self) -> int:
+        """Every so many-th is one with requests."""
+        return self.customers // self.asked_about
 
 
 def fill(size: Size, on_progress: Callable[[str], None] = lambda text: None) -> None:
@@ -94,10 +110,10 @@ def fill(size: Size, on_progress: Callable[[str], None] = lambda text: None) -> 
     on_progress("the pipeline")
     people()
     run_pipeline()
-    copied = list(patterns())
+    copied, others = list(asked_about()), list(left_alone())
     append_only.remove(connection)
     try:
-        _copy(size, copied, on_progress)
+        _copy(Copier(size, copied, others), on_progress)
     finally:
         append_only.install(connection)
     on_progress("indexes")
@@ -131,8 +147,8 @@ class Asked:
 class Copier:
     """Makes the rows of the copies, by model. A customer's number says which pattern it follows."""
 
-    def __init__(self, size: Size, copied: Sequence[Pattern]):
-        self.size, self.patterns = size, copied
+    def __init__(self, size: Size, copied: Sequence[Pattern], others: Sequence[Pattern]):
+        self.size, self.patterns, self.others = size, copied, others
         self.now = timezone.now()
         self.random = Random(1)
         self.deciders = [
@@ -150,6 +166,12 @@ class Copier:
             )
         )
         self.outcome = row_of(Outcome(recorded_by="operator"))
+        self.measurement = row_of(
+            Measurement(
+                checkpoint_days=CHECKPOINT.days, negative_signals=1, positive_signals=1, churn_before=0.5
+            )
+        )
+        self.assignment = row_of(Assignment(experiment="measured", arm=Arm.TREATED, share=0.1))
         self.runs: list[int] = []
         self._last = {
             model: model.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -181,7 +203,7 @@ class Copier:
             yield self._customer(self._pattern(number), self._id(number), self._email(number))
 
     def _customer(self, pattern: Pattern, customer_id: str, email: str) -> Rows:
-        """With two assessments, of the last two runs."""
+        """With what the run before the last concluded."""
         its = {"customer_id": customer_id}
         return {
             Customer: [pattern.customer | its | {"email": email}],
@@ -189,25 +211,44 @@ class Copier:
             Signal: [
                 row | its | {"signal_id": _renamed(row["signal_id"], customer_id)} for row in pattern.signals
             ],
-            Assessment: [
-                pattern.assessment
-                | its
-                | {
-                    "id": self._number(Assessment),
-                    "run_id": run,
-                    "as_of": (self.now - timedelta(weeks=weeks)).date(),
-                    "is_current": weeks == 0,
-                    "held_until_run": self.runs[-1] if weeks else None,
-                }
-                for weeks, run in ((1, self.runs[-2]), (0, self.runs[-1]))
-            ],
+            Assessment: [self._assessment(pattern, customer_id, weeks=1)],
+            Assignment: [self._assignment(customer_id, pattern)] if pattern.proposal else [],
+        }
+
+    def assessments(self) -> Iterator[Rows]:
+        """What holds now, of the last run."""
+        for number in range(self.size.customers):
+            yield {Assessment: [self._assessment(self._pattern(number), self._id(number), weeks=0)]}
+
+    def _assessment(self, pattern: Pattern, customer_id: str, *, weeks: int) -> Row:
+        return pattern.assessment | {
+            "id": self._number(Assessment),
+            "customer_id": customer_id,
+            "run_id": self.runs[-1 - weeks],
+            "as_of": (self.now - timedelta(weeks=weeks)).date(),
+            "is_current": weeks == 0,
+            "held_until_run": self.runs[-1] if weeks else None,
+        }
+
+    def _assignment(self, customer_id: str, pattern: Pattern) -> Row:
+        return self.assignment | {
+            "id": self._number(Assignment),
+            "customer_id": customer_id,
+            "assigned_on": self.now.date(),
+            "run_id": self.runs[-1],
+            "recommended_action": pattern.proposal.intervention["recommended_action"],
+            "risk_tier": pattern.assessment["risk_tier"],
+            "account_value": pattern.customer["account_value"],
         }
 
     def _pattern(self, customer: int) -> Pattern:
-        return self.patterns[customer % len(self.patterns)]
+        place, beside = divmod(customer, self.size.apart)
+        if beside or place >= self.size.asked_about:
+            return self.others[customer % len(self.others)]
+        return self.patterns[place % len(self.patterns)]
 
     def _id(self, customer: int) -> str:
-        return f"N{customer:06d}"
+        return f"N{customer:07d}"
 
     def _email(self, customer: int) -> str:
         email = self._pattern(customer).customer["email"]
@@ -221,14 +262,15 @@ class Copier:
         ended = self.size.requests - self.size.pending
         for number in range(ended):
             at = self.now - YEARS * (1 - number / ended) - timedelta(hours=8)
-            yield self._rows(self._asked(number % self.size.customers, at, *self.random.choice(ends)))
-        for customer in range(self.size.pending):
-            request = self._pattern(customer).request
+            yield self._rows(self._asked(number, at, *self.random.choice(ends)))
+        for number in range(self.size.pending):
+            request = self._pattern(number * self.size.apart).proposal.request
             time_to_decide = request["expires_at"] - request["requested_at"]
             at = self.now - time_to_decide * self.random.random() * 0.8
-            yield self._rows(self._asked(customer, at, Status.PENDING, InterventionStatus.PENDING))
+            yield self._rows(self._asked(number, at, Status.PENDING, InterventionStatus.PENDING))
 
-    def _asked(self, customer: int, at: datetime, status: Status, became: InterventionStatus) -> Asked:
+    def _asked(self, number: int, at: datetime, status: Status, became: InterventionStatus) -> Asked:
+        customer = number % self.size.asked_about * self.size.apart
         pattern, pending = self._pattern(customer), status == Status.PENDING
         return Asked(
             number=self._number(ApprovalRequest),
@@ -238,13 +280,13 @@ class Copier:
             ended=None if pending else at + timedelta(hours=8) * self.random.random(),
             status=status,
             became=became,
-            priority=round(pattern.request["priority_score"] * self.random.uniform(0.6, 0.99), 2),
+            priority=round(pattern.proposal.request["priority_score"] * self.random.uniform(0.6, 0.99), 2),
             actor=("machine:pipeline", "the pipeline") if pending else self.random.choice(self.deciders),
         )
 
     def _rows(self, asked: Asked) -> Rows:
         event = self._number(AuditEvent)
-        told = {"actor_name": asked.actor[1], "subject_name": asked.pattern.request["title"]}
+        told = {"actor_name": asked.actor[1], "subject_name": asked.pattern.proposal.request["title"]}
         rows = {
             Intervention: [self._intervention(asked)],
             ApprovalRequest: [self._request(asked)],
@@ -257,10 +299,12 @@ class Copier:
             rows[Execution] = [self._execution(asked)]
             if asked.number % 2:
                 rows[Outcome] = [self._outcome(asked)]
+            if asked.ended < self.now - CHECKPOINT:
+                rows[Measurement] = [self._measurement(asked)]
         return rows
 
     def _intervention(self, asked: Asked) -> Row:
-        pattern = asked.pattern.intervention
+        pattern = asked.pattern.proposal.intervention
         by_mail = pattern["channel"] == Channel.EMAIL
         return pattern | {
             "intervention_id": asked.intervention_id,
@@ -275,7 +319,7 @@ class Copier:
         }
 
     def _request(self, asked: Asked) -> Row:
-        pattern, customer_id = asked.pattern.request, self._id(asked.customer)
+        pattern, customer_id = asked.pattern.proposal.request, self._id(asked.customer)
         evidence, payload = pattern["evidence"], pattern["payload"]
         signals = [[_renamed(row[0], customer_id), *row[1:]] for row in payload["evidence"]]
         later = asked.at - pattern["requested_at"]
@@ -337,7 +381,7 @@ class Copier:
             "id": self._number(Execution),
             "intervention_id": asked.intervention_id,
             "idempotency_key": asked.intervention_id,
-            "channel": asked.pattern.intervention["channel"],
+            "channel": asked.pattern.proposal.intervention["channel"],
             "claimed_at": asked.ended,
             "finished_at": asked.ended,
         }
@@ -352,17 +396,32 @@ class Copier:
             "recorded_at": measured,
         }
 
+    def _measurement(self, asked: Asked) -> Row:
+        since = asked.ended.date()
+        return self.measurement | {
+            "id": self._number(Measurement),
+            "intervention_id": asked.intervention_id,
+            "customer_id": self._id(asked.customer),
+            "since": since,
+            "until": since + CHECKPOINT,
+            "churn_after": self.random.random(),
+            "run_id": self.runs[-1],
+        }
+
 
 def _renamed(signal_id: str, customer_id: str) -> str:
     """A signal's id begins with its customer's."""
     return customer_id + signal_id[signal_id.index("-") :]
 
 
-def _copy(size: Size, copied: Sequence[Pattern], on_progress: Callable[[str], None]) -> None:
-    copier = Copier(size, copied)
+def _copy(copier: Copier, on_progress: Callable[[str], None]) -> None:
     for model, rows in copier.make_runs().items():
         _write(model, rows)
-    for what, rows_of_each in (("customers", copier.customers()), ("requests", copier.requests())):
+    for what, rows_of_each in (
+        ("customers", copier.customers()),
+        ("assessments", copier.assessments()),
+        ("requests", copier.requests()),
+    ):
         done = 0
         for batch in in_batches(rows_of_each, BATCH):
             with transaction.atomic():
@@ -387,3 +446,4 @@ def _settle() -> None:
             cursor.execute("VACUUM ANALYZE")
         else:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            refresh_statistics()
