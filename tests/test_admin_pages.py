@@ -225,6 +225,24 @@ def test_the_trail_is_narrowed_down_in_the_url(sample_run, people, query, word):
     assert {event.concerning for event in response.context["cl"].result_list} == ({word} if word else set())
 
 
+@pytest.mark.parametrize("typed", ["K-7", "k-7", "Zephyr", "zephyr T", "ZEPHYR"])
+def test_a_customer_is_found_by_the_beginning_of_id_or_name(sample_run, people, typed):
+    Customer.objects.create(customer_id="K-77", name="ZEPHYR Tools" if typed.isupper() else "Zephyr Tools")
+    Customer.objects.create(customer_id="XK-77", name="The Zephyr")
+    listed = client_of(people["operator"]).get("/admin/journeys/customer/", {"q": typed})
+    assert [row.pk for row in listed.context["cl"].result_list] == ["K-77"]
+
+
+@pytest.mark.parametrize("query", [{"disposition": "suppressed"}, {"suppression_reason": "on_hold"}])
+def test_what_was_suppressed_is_listed_by_reason_or_all_of_it(sample_run, people, query):
+    some = Assessment.objects.filter(customer__in=["C004", "C005"])
+    assert some.update(disposition="suppressed", suppression_reason="on_hold") == 2
+    listed = client_of(people["operator"]).get("/admin/journeys/assessment/", query).context["cl"].result_list
+    there = Assessment.objects.filter(**query).order_by("-pk")
+    assert there
+    assert list(listed) == list(there)
+
+
 # -- what can be done from a page, and by whom
 
 

@@ -183,6 +183,17 @@ def test_what_belongs_to_a_run_is_found_by_it(caller, name):
     assert walk(caller, f"{name}?run_id={max(runs) + 100}") == []
 
 
+def test_what_a_run_proposed_comes_by_priority_and_page_by_page_each_once(caller):
+    run = max(row["run_id"] for row in walk(caller, "interventions") if row["run_id"])
+    rows = walk(caller, f"interventions?run_id={run}&limit=1")
+    assert len(rows) > 1
+    assert [row["intervention_id"] for row in rows] == [
+        row["intervention_id"]
+        for row in sorted(rows, key=lambda row: (-row["priority_score"], row["intervention_id"]))
+    ]
+    assert len({row["intervention_id"] for row in rows}) == len(rows)
+
+
 def test_the_most_pressing_request_stands_first(caller):
     rows = walk(caller, "approval-requests")
     assert [row["priority_score"] for row in rows] == sorted(

@@ -22,7 +22,7 @@ from approvals.services import clocks
 from journeys import cases, history, score_history
 from journeys.bench.world import Size, fill
 from journeys.cases import Span
-from journeys.models import Customer, Mark, PipelineRun, Policy, RunRange
+from journeys.models import Customer, Intervention, Mark, PipelineRun, Policy, RunRange
 from journeys.pipeline import ranges
 from journeys.services import execution, marks
 from tests.desk import QUEUE, client_of
@@ -43,7 +43,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    fill(Size(requests=4_000, pending=80))
+    fill(Size(requests=4_000, pending=80, portfolio=6_000))
     now = timezone.now()
     ids = list(Customer.objects.filter(pk__startswith="N").order_by("pk").values_list("pk", flat=True))
     Mark.objects.bulk_create(
@@ -159,6 +159,42 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         "journeys_intervention_run",
     ),
     (
+        "interventions of a run, by the API",
+        page("/api/v1/interventions?run_id={world.run.pk}"),
+        "journeys_intervention",
+        "journeys_intervention_run",
+    ),
+    (
+        "interventions, the latest first",
+        page("/api/v1/interventions"),
+        "journeys_intervention",
+        "journeys_intervention_latest",
+    ),
+    (
+        "what was suppressed for a reason, of any run",
+        page("/api/v1/suppressed?suppression_reason=held_out"),
+        "journeys_assessment",
+        "journeys_suppressed",
+    ),
+    (
+        "the same, on the desk",
+        page("/admin/journeys/assessment/?suppression_reason=held_out"),
+        "journeys_assessment",
+        "journeys_suppressed",
+    ),
+    (
+        "what a run suppressed, on its page",
+        page("/admin/journeys/pipelinerun/{world.run.pk}/change/"),
+        "journeys_assessment",
+        "journeys_suppressed_run",
+    ),
+    (
+        "customers whose name begins so",
+        page("/admin/journeys/customer/?q=Qu"),
+        "journeys_customer",
+        "journeys_customer_name",
+    ),
+    (
         "messages to be sent",
         lambda world: delivery._claim(world.endpoint),
         "approvals_webhookdelivery",
@@ -177,6 +213,23 @@ def test_the_hottest_queries_use_their_indexes_and_read_no_table_whole(world):
         ):
             wrong[what] = [(sorted(plan.used), sorted(plan.whole)) for plan in plans]
     assert not wrong, pformat(wrong, width=160)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL counts by itself")
+def test_sqlite_takes_every_whole_index_of_a_table_for_as_long_as_the_table(world):
+    table, there = Intervention._meta.db_table, Intervention.objects.count()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT idx, stat FROM sqlite_stat1 WHERE tbl = %s", [table])
+        said = {index: int(stat.split()[0]) for index, stat in cursor.fetchall()}
+    assert said.pop("journeys_one_open_intervention") < there
+    assert set(said.values()) == {there}
+
+
+def test_who_looks_for_signals_of_nobody_does_not_read_all_signals(world):
+    asked = plans_of(lambda: page("/admin/journeys/signal/?customer=unknown")(world))
+    plans = [plan for plan in asked if '"journeys_signal"' in plan.sql]
+    assert plans
+    assert not [plan.text for plan in plans if {"journeys_signal", "journeys_customer"} & plan.whole]
 
 
 def test_signals_are_read_from_their_index_alone(world):

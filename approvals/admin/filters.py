@@ -3,10 +3,20 @@
 from collections.abc import Callable, Iterable
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import Q
 from django.http import HttpRequest
 
 BIGGEST_ID = 2**63 - 1
+_LAST_CHARACTER = "\U0010ffff"
+
+
+def begins_with(name: str, term: str) -> Q:
+    """Case counts. On SQLite, whose own way to ask for a beginning takes no notice of case, by bounds: else
+    it would read every row."""
+    if connection.vendor == "sqlite":
+        return Q(**{f"{name}__gte": term, f"{name}__lt": term + _LAST_CHARACTER})
+    return Q(**{f"{name}__startswith": term})
 
 
 def known_values(

@@ -6,7 +6,7 @@ from django.db.models import OuterRef, Q, Subquery
 
 from approvals import shown
 from approvals.addresses import request_url
-from approvals.admin.filters import known_values
+from approvals.admin.filters import begins_with, known_values
 from approvals.desk import Act, DeskAdmin, DeskForm, column, who
 from approvals.models import ApprovalRequest
 from approvals.templatetags.desk import chip, day
@@ -168,7 +168,12 @@ class CustomerAdmin(DeskAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
-        return queryset.filter(Q(pk__startswith=term) | Q(name__startswith=term)), False
+        if not term:
+            return queryset, False
+        found = Q()
+        for form in {term, term.upper(), term.title()}:
+            found |= begins_with("pk", form) | begins_with("name", form)
+        return queryset.filter(found), False
 
     def page_context(self, request, row):
         return customer_page.context(row)

@@ -111,7 +111,7 @@ def _plan(run: PipelineRun) -> list[dict]:
 
 def _outcome(run: PipelineRun) -> dict:
     counts = run.counts if "suppressed_by" in run.counts else _counted(run)
-    suppressed = run.assessments.filter(disposition=Disposition.SUPPRESSED).select_related("customer")
+    suppressed = run.assessments.suppressed().select_related("customer")
     proposed = run.interventions.select_related("customer").order_by("-priority_score", "pk")
     statuses = run.interventions.order_by().values_list("status").annotate(number=Count("pk"))
     by_status = dict(statuses)

@@ -4,6 +4,7 @@ from functools import partial
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -19,6 +20,7 @@ from journeys.admin.filters import ByRun
 from journeys.admin.links import customer_link, link, number, page_of, risk_chip
 from journeys.domain.vocabulary import Disposition, SuppressionReason, Tier, choices, label, phrase
 from journeys.models import Assessment, PipelineRun
+from journeys.models.runs import HEAVY, SUPPRESSED
 from journeys.score_history import contributions_of
 from journeys.services.policies import in_force
 
@@ -140,6 +142,14 @@ class PipelineRunAdmin(DeskAdmin):
         return TemplateResponse(request, "admin/journeys/report.html", context)
 
 
+def _of_disposition(value: str) -> Q:
+    return SUPPRESSED if value == Disposition.SUPPRESSED else Q(disposition=value)
+
+
+def _of_reason(value: str) -> Q:
+    return SUPPRESSED & Q(suppression_reason=value)
+
+
 @admin.register(Assessment)
 class AssessmentAdmin(DeskAdmin):
     page_template = "admin/journeys/assessment.html"
@@ -156,8 +166,8 @@ class AssessmentAdmin(DeskAdmin):
     list_select_related = ("customer", "run")
     list_filter = (
         known_values("risk_tier", "risk", lambda: choices(Tier)),
-        known_values("disposition", "what became of it", lambda: choices(Disposition)),
-        known_values("suppression_reason", "why not", lambda: choices(SuppressionReason)),
+        known_values("disposition", "what became of it", lambda: choices(Disposition), holds=_of_disposition),
+        known_values("suppression_reason", "why not", lambda: choices(SuppressionReason), holds=_of_reason),
         "is_current",
         ByRun,
     )
@@ -173,7 +183,7 @@ class AssessmentAdmin(DeskAdmin):
 
     def get_queryset(self, request):
         """Without what a run's row is heavy with: it would be read once for each assessment."""
-        return super().get_queryset(request).defer("run__report", "run__steps", "run__counts")
+        return super().get_queryset(request).defer(*(f"run__{name}" for name in HEAVY))
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()

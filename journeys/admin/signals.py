@@ -10,8 +10,8 @@ from approvals.templatetags.desk import ago, chip, day
 from journeys.admin.findings import link_act
 from journeys.admin.links import customer_link, link, number
 from journeys.domain.policy import PUBLISHED
-from journeys.domain.vocabulary import SignalSource, Stage, choices, label
-from journeys.models import Customer, JourneyState, Signal
+from journeys.domain.vocabulary import FindingKind, SignalSource, Stage, choices, label
+from journeys.models import Customer, Finding, JourneyState, Signal
 
 
 @admin.register(JourneyState)
@@ -41,7 +41,11 @@ class Belonging(admin.SimpleListFilter):
         return [("unknown", "Unknown customer")]
 
     def queryset(self, request, queryset):
-        return queryset.orphaned() if self.value() == "unknown" else queryset
+        """Those that a finding tells of: who came with which signal is not asked of each of all signals."""
+        if self.value() != "unknown":
+            return queryset
+        told = Finding.objects.filter(kind=FindingKind.ORPHAN_SIGNAL).exclude(status=Finding.Status.MENDED)
+        return queryset.orphaned().filter(pk__in=told.values("subject"))
 
 
 @admin.register(Signal)

@@ -18,6 +18,7 @@ from journeys.domain.holdout import Arm
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, Unit
 from journeys.domain.vocabulary import Tier, choices, label
 from journeys.models import Assignment, Measurement, PipelineRun
+from journeys.models.runs import HEAVY
 from journeys.reports import worth
 from journeys.reports.worth import charts
 from journeys.reports.worth import wording as told
@@ -73,6 +74,10 @@ class AssignmentAdmin(DeskAdmin):
     search_help_text = "Customer id or experiment"
     ordering = ("-id",)
     empty_state = "Nobody was drawn yet: the policy in force holds nobody out, or no run has come by since."
+
+    def get_queryset(self, request):
+        """Without what a run's row is heavy with: it would be read once for each of its rows."""
+        return super().get_queryset(request).defer(*(f"run__{name}" for name in HEAVY))
 
     def own_urls(self, address):
         return [

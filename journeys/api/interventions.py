@@ -42,7 +42,7 @@ class InterventionFilters(django_filters.FilterSet):
 
 
 class Interventions(Rows):
-    """Interventions, the latest first."""
+    """Interventions, the latest first; those of one run by priority, the highest first."""
 
     noun = "intervention"
     needs = dict.fromkeys(
@@ -53,6 +53,8 @@ class Interventions(Rows):
     filterset_class = InterventionFilters
     lookup_field = "intervention_id"
     orders = (
+        # Never null here: what a run proposes has a priority.
+        Order("-priority_score", ("-priority_score", "intervention_id"), given="run_id"),
         Order("-generated_at", ("-generated_at", "-intervention_id")),
         Order("generated_at", ("generated_at", "intervention_id")),
     )

@@ -52,7 +52,7 @@ class Runs(StartsRuns, NumberedRows):
 
     noun = "run"
     needs = READ | STARTS
-    queryset = PipelineRun.objects.select_related("policy").defer("report")
+    queryset = PipelineRun.objects.select_related("policy").defer("report", "results", "policy__document")
     serializer_class = RunOut
     filterset_class = RunFilters
     orders = NEWEST_FIRST

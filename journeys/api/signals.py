@@ -98,8 +98,11 @@ class AssessmentFilters(django_filters.FilterSet):
     run_id = Id()
     customer_id = Is()
     is_current = django_filters.BooleanFilter()
-    disposition = OneOf(choices=Assessment._meta.get_field("disposition").choices)
+    disposition = OneOf(choices=Assessment._meta.get_field("disposition").choices, method="of_disposition")
     risk_tier = OneOf(choices=Assessment._meta.get_field("risk_tier").choices)
+
+    def of_disposition(self, rows, name, value):
+        return rows.suppressed() if value == Disposition.SUPPRESSED else rows.filter(disposition=value)
 
 
 class Assessments(NumberedRows):
@@ -137,7 +140,7 @@ class Suppressed(NumberedRows):
 
     noun = "suppressed"
     needs = ASSESSMENTS
-    queryset = Assessment.objects.filter(disposition=Disposition.SUPPRESSED)
+    queryset = Assessment.objects.suppressed()
     serializer_class = SuppressedOut
     filterset_class = SuppressedFilters
     orders = Assessments.orders

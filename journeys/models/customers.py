@@ -50,7 +50,8 @@ class Customer(models.Model):
             models.Index(fields=["email"], name="journeys_customer_email"),
             models.Index(fields=["owner", "customer_id"], name="journeys_customer_owner"),
             models.Index(fields=["email_domain"], name="journeys_customer_domain"),
-            models.Index(fields=["name"], name="journeys_customer_name"),
+            # For names that begin with something, whatever the order of letters in the database.
+            models.Index(fields=["name"], opclasses=["varchar_pattern_ops"], name="journeys_customer_name"),
         ]
 
     def __str__(self):

@@ -18,6 +18,8 @@ from journeys.domain.vocabulary import (
 from journeys.models.customers import Customer
 from journeys.models.policies import Policy
 
+# What a run's row is heavy with, and what lists of other rows have no use for.
+HEAVY = ("report", "results", "steps", "counts")
 # A run that has not given a sign of life for so long counts as failed.
 HEARTBEAT_LIMIT = timedelta(minutes=5)
 
@@ -140,10 +142,27 @@ class RunRange(models.Model):
         return f"Range {self.number} of run {self.run_id}"
 
 
+class _Word(models.Func):
+    """A word that stands in the statement itself: SQLite takes a partial index only where it reads the
+    index's condition there, and not where that is a value bound later."""
+
+    arity = 0
+    output_field = models.CharField()
+
+    def __init__(self, word: str):
+        super().__init__(template=f"'{Disposition(word)}'")
+
+
+SUPPRESSED = Q(disposition=_Word(Disposition.SUPPRESSED))
+
+
 class AssessmentQuerySet(models.QuerySet):
     def current(self):
         """What holds now: of each customer with an open stage the latest, which may be of an earlier run."""
         return self.filter(is_current=True)
+
+    def suppressed(self):
+        return self.filter(SUPPRESSED)
 
 
 class Assessment(models.Model):
@@ -204,6 +223,17 @@ class Assessment(models.Model):
                 name="journeys_assessment_tier",
             ),
             models.Index(fields=["customer", "-as_of", "-id"], name="journeys_assessment_history"),
+            # Few of them are, and they are looked for among all: of a run by risk, and of any run by number.
+            models.Index(
+                fields=["run", "-overall_risk_score", "id"],
+                condition=Q(disposition=Disposition.SUPPRESSED.value),
+                name="journeys_suppressed_run",
+            ),
+            models.Index(
+                fields=["id", "suppression_reason"],
+                condition=Q(disposition=Disposition.SUPPRESSED.value),
+                name="journeys_suppressed",
+            ),
             models.Index(fields=["run", "disposition"], name="journeys_run_disposition"),
         ]
 
