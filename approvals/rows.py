@@ -55,9 +55,16 @@ def insert_all(
         instance._state.db = connection.alias
 
 
-def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple] | Prepared) -> None:
+def insert(
+    model: type[models.Model],
+    names: Sequence[str],
+    rows: Sequence[tuple] | Prepared,
+    *,
+    unless_there: bool = False,
+) -> None:
     """Write `rows`, each with a value for every one of the `names`; a foreign key takes the key's value. No
-    default of a field is filled in: every column without one in the database must be named.
+    default of a field is filled in: every column without one in the database must be named. With
+    `unless_there`, a row that a unique constraint refuses is left out instead of raising.
 
     Raises django.db.IntegrityError. Call it in a transaction.
     """
@@ -66,13 +73,15 @@ def insert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple
     table = connection.ops.quote_name(model._meta.db_table)
     columns = ", ".join(connection.ops.quote_name(field.column) for field in _fields(model, tuple(names)))
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM:
+        if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM and not unless_there:
             with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
         else:
             marks = ", ".join(["%s"] * len(names))
-            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - names of our own models
+            otherwise = " ON CONFLICT DO NOTHING" if unless_there else ""
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own models
+            cursor.executemany(statement, rows)
 
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:

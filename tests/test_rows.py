@@ -73,6 +73,20 @@ def test_one_row_that_may_not_be_there_undoes_them_all():
     assert not ApprovalRequest.objects.exists()
 
 
+def test_a_row_that_is_there_already_is_left_as_it_is_where_that_was_asked_for():
+    names = ("customer_id", "name", "email", "currency", "do_not_contact", "hold_reason", "owner", "segment")
+    names += ("risk_tier", "received_at")
+
+    def rows(name: str, numbers: range) -> list[tuple]:
+        return [(f"C{one}", name, "", "USD", False, "", "", "", "", NOON) for one in numbers]
+
+    with transaction.atomic():
+        insert(Customer, names, rows("first", range(20)))
+        insert(Customer, names, rows("second", range(10, 60)), unless_there=True)
+    assert Customer.objects.filter(name="first").count() == 20
+    assert Customer.objects.filter(name="second").count() == 40
+
+
 def test_plain_rows_keep_money_days_moments_and_unknowns():
     elsewhere = NOON.astimezone(timezone(timedelta(hours=5)))
     names = (

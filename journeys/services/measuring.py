@@ -3,7 +3,7 @@ it; what really happened and was told late, or corrected, replaces what was meas
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from django.db.models import Case, Count, DateField, Exists, F, OuterRef, Q, Que
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest
+from approvals.rows import insert
 from journeys.batches import in_batches
 from journeys.domain.journey_state import evaluate
 from journeys.domain.policy import PolicyDocument
@@ -26,10 +27,17 @@ from journeys.models import (
     PipelineRun,
     Signal,
 )
+from journeys.models.interventions import calendar_day
 from journeys.services.proposals import KIND
 
 _AT_ONCE = 500
-_SEEN = ("churn_risk_score", "journey_stage", "stage_health", "as_of", "days_in_state")
+_BECAME = (
+    "customer_id", "churn_before", "churn_after", "stage_before", "stage_after", "health_before",
+    "health_after", "negative_signals", "positive_signals", "value_after", "renewed_on", "churned_on",
+)  # fmt: skip
+_COLUMNS = (
+    "checkpoint_days", "since", "until", *_BECAME, "value_before", "run_id", "measured_at",
+)  # fmt: skip
 
 
 class _Subject(NamedTuple):
@@ -38,6 +46,33 @@ class _Subject(NamedTuple):
     key: str | int
     customer_id: str
     value: Decimal | None
+
+
+class _Facts(NamedTuple):
+    """Of a customer. `before` and `then` are the keys of the assessments that held on the first day and the
+    last, `negative` and `positive` the numbers of signals between; None for none."""
+
+    customer_id: str
+    value: Decimal | None
+    renewed_on: date | None
+    churned_on: date | None
+    before: int | None
+    then: int | None
+    negative: int | None
+    positive: int | None
+
+
+class _Seen(NamedTuple):
+    """Of an assessment."""
+
+    churn_risk_score: float | None
+    journey_stage: str
+    stage_health: str
+    as_of: date | None
+    days_in_state: int
+
+
+_UNSEEN = _Seen(None, "", "", None, 0)
 
 
 class Measured(NamedTuple):
@@ -69,10 +104,10 @@ def _executed_by(last: date, days: int, run: PipelineRun) -> dict[date, list[_Su
     )
     found: dict[date, list[_Subject]] = defaultdict(list)
     fields = ("pk", "customer_id", "as_of", "generated_at", "ended_at")
-    for row in rows.only(*fields).iterator():
-        since = row.calendar_day(row.ended_at or row.generated_at)
+    for pk, customer_id, as_of, generated_at, ended_at in rows.values_list(*fields).iterator():
+        since = calendar_day(as_of, generated_at, ended_at or generated_at)
         if since <= last:
-            found[since].append(_Subject(row.pk, row.customer_id, None))
+            found[since].append(_Subject(pk, customer_id, None))
     return found
 
 
@@ -109,32 +144,34 @@ def _measure(
     ).exists()
     for chunk in in_batches(subjects, _AT_ONCE):
         facts = {
-            row.pk: row
-            for row in _facts(
-                [one.customer_id for one in chunk], since, until, rules, looked_at=looked_at
-            ).iterator()
+            found.customer_id: found
+            for found in _facts([one.customer_id for one in chunk], since, until, rules, looked_at=looked_at)
         }
-        seen = Assessment.objects.only(*_SEEN).in_bulk(
-            {pk for row in facts.values() for pk in (row.seen_before, row.seen_then) if pk}
-        )
+        seen = _seen({pk for found in facts.values() for pk in (found.before, found.then) if pk})
         values = _values_at_stake(chunk) if key == "intervention_id" else {}
-        Measurement.objects.bulk_create(
-            [
-                _row(
-                    one._replace(value=values.get(one.key, one.value)),
-                    key, facts[one.customer_id], seen, since, until, days, run, rules,
-                )
-                for one in chunk
-            ],
+        now = timezone.now()
+        rows = [
+            (
+                one.key,
+                days,
+                since,
+                until,
+                *_became(facts[one.customer_id], seen, since, until, rules),
+                values.get(one.key, one.value),
+                run.pk,
+                now,
+            )
+            for one in chunk
+        ]
+        with transaction.atomic():
             # A run on one customer may measure at the same moment; the first counts.
-            ignore_conflicts=True,
-        )  # fmt: skip
+            insert(Measurement, (key, *_COLUMNS), rows, unless_there=True)
     return len(subjects)
 
 
 def _facts(
     customer_ids: Sequence[str], since: date, until: date, rules: PolicyDocument, *, looked_at: bool
-) -> QuerySet:
+) -> Iterator[_Facts]:
     """`looked_at`: whether a run looked at everybody within the days. It kept only what it found changed:
     what held before, and was not ended, is then what it saw."""
     mine = Assessment.objects.filter(customer=OuterRef("pk")).order_by("-as_of", "-id")
@@ -143,12 +180,22 @@ def _facts(
         # Of the assessment itself, within which this stands, and not of the customer around it.
         later = Assessment.objects.filter(customer=OuterRef("customer"), as_of__gt=until)
         then |= Q(as_of__lte=since) & (Q(is_current=True) | Exists(later))
-    return Customer.objects.filter(pk__in=customer_ids).annotate(
-        seen_before=Subquery(mine.filter(as_of__lte=since).values("pk")[:1]),
-        seen_then=Subquery(mine.filter(then).values("pk")[:1]),
-        negative=_signals(Polarity.NEGATIVE, since, until, rules),
-        positive=_signals(Polarity.POSITIVE, since, until, rules),
+    rows = Customer.objects.filter(pk__in=customer_ids).values_list(
+        "pk",
+        "account_value",
+        "renewed_on",
+        "churned_on",
+        Subquery(mine.filter(as_of__lte=since).values("pk")[:1]),
+        Subquery(mine.filter(then).values("pk")[:1]),
+        _signals(Polarity.NEGATIVE, since, until, rules),
+        _signals(Polarity.POSITIVE, since, until, rules),
     )
+    return map(_Facts._make, rows)
+
+
+def _seen(keys: Collection[int]) -> dict[int, _Seen]:
+    rows = Assessment.objects.filter(pk__in=keys).values_list("pk", *_Seen._fields)
+    return {pk: _Seen._make(row) for pk, *row in rows}
 
 
 def _signals(polarity: Polarity, since: date, until: date, rules: PolicyDocument) -> Subquery:
@@ -168,42 +215,29 @@ def _values_at_stake(interventions: Iterable[_Subject]) -> dict[str, Decimal | N
     return dict(requests.values_list("subject_key", "value_at_stake"))
 
 
-def _row(
-    subject: _Subject,
-    key: str,
-    customer: Customer,
-    seen: dict[int, Assessment],
-    since: date,
-    until: date,
-    days: int,
-    run: PipelineRun,
-    rules: PolicyDocument,
-) -> Measurement:
-    before, then = seen.get(customer.seen_before), seen.get(customer.seen_then)
-    return Measurement(
-        **{key: subject.key},
-        customer_id=customer.pk,
-        checkpoint_days=days,
-        since=since,
-        until=until,
-        churn_before=before and _churn_on(since, before, rules),
-        churn_after=then and _churn_on(until, then, rules),
-        stage_before=before.journey_stage if before else "",
-        stage_after=then.journey_stage if then else "",
-        health_before=before.stage_health if before else "",
-        health_after=then.stage_health if then else "",
-        negative_signals=customer.negative or 0,
-        positive_signals=customer.positive or 0,
-        value_before=subject.value,
-        value_after=customer.account_value,
-        renewed_on=_within(customer.renewed_on, since, until),
-        churned_on=_within(customer.churned_on, since, until),
-        run=run,
+def _became(found: _Facts, seen: dict[int, _Seen], since: date, until: date, rules: PolicyDocument) -> tuple:
+    """The values of `_BECAME`."""
+    before, then = seen.get(found.before, _UNSEEN), seen.get(found.then, _UNSEEN)
+    return (
+        found.customer_id,
+        _churn_on(since, before, rules),
+        _churn_on(until, then, rules),
+        before.journey_stage,
+        then.journey_stage,
+        before.stage_health,
+        then.stage_health,
+        found.negative or 0,
+        found.positive or 0,
+        found.value,
+        _within(found.renewed_on, since, until),
+        _within(found.churned_on, since, until),
     )
 
 
-def _churn_on(day: date, seen: Assessment, rules: PolicyDocument) -> float:
+def _churn_on(day: date, seen: _Seen, rules: PolicyDocument) -> float | None:
     """The churn risk of an assessment that still held on that day: by then only the days had moved it."""
+    if seen.churn_risk_score is None:
+        return None
     then, now = (
         evaluate(stage=seen.journey_stage, days=seen.days_in_state + more, policy=rules).friction_score
         for more in (0, max(0, (day - seen.as_of).days))
