@@ -12,9 +12,10 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
-from approvals.models import ApprovalRequest, AuthorityLimit, Decision
+from approvals.models import ApprovalRequest, AuthorityLimit, Decision, user_key
 from approvals.rules import Actor, Verdict
 from approvals.services import decide
 from journeys import pipeline, reports
@@ -552,6 +553,41 @@ def test_how_many_people_decided_and_how_long_it_took_is_told(fresh_run):
     assert decided["people"] == 2
     assert decided["hours_to_decide"]["denominator"] == 2
     assert decided["hours_to_decide"]["value"] == pytest.approx(sum(waited) / 2)
+
+
+def test_who_decided_what_and_how_fast_is_told_to_those_who_may_know_it(fresh_run, client):
+    anna, bert = an_approver(), an_approver("bert")
+    a_decision("C004", "approved", anna)
+    a_decision("C005", "rejected", bert)
+    report = reports.build(fresh_run)
+    ends = Decision.objects.filter(authority="person").select_related("request")
+    assert {row["person"]: (row["approved"], row["rejected"]) for row in report["decided"]["by_person"]} == {
+        user_key(user): (
+            ends.filter(actor_key=user_key(user), verdict="approved").count(),
+            ends.filter(actor_key=user_key(user), verdict="rejected").count(),
+        )
+        for user in (anna, bert)
+    }
+    for row in report["decided"]["by_person"]:
+        end = ends.get(actor_key=row["person"])
+        waited = (end.decided_at - end.request.requested_at).total_seconds() / 3600
+        assert row["hours_to_decide"]["value"] == pytest.approx(waited)
+    # A name that the trail can forget is not kept in a report for ever.
+    assert "anna" not in json.dumps(report["decided"])
+    assert "| anna | 1 | 0 |" in reports.render_markdown(report, names=reports.names_in(report))
+    assert "anna" not in reports.render_markdown(report)
+
+
+def test_the_page_of_a_report_names_who_decided_to_auditors_alone(people, fresh_run, client):
+    anna = an_approver()
+    a_decision("C004", "approved", anna)
+    PipelineRun.objects.filter(pk=fresh_run.pk).update(report=reports.build(fresh_run))
+    address = reverse("admin:journeys_pipelinerun_report", args=[fresh_run.pk])
+    for name, told in (("auditor", True), ("operator", False)):
+        client.force_login(people[name])
+        page = client.get(address).content.decode()
+        assert ("Who decided" in page) == told
+        assert ("anna" in page) == told
 
 
 def test_next_steps_have_names_counts_and_dates(fresh_run):

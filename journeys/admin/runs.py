@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from approvals.admin.filters import known_values
+from approvals.admin.trail import TRAIL_PERMISSION
 from approvals.desk import DOOR, Act, DeskAdmin, DeskForm, column
 from approvals.rules import Actor, NotAuthorised
 from approvals.services import actor_of
@@ -135,7 +136,7 @@ class PipelineRunAdmin(DeskAdmin):
             **self.admin_site.each_context(request),
             "title": f"Report of run {row.pk}" if row else "Report",
             "row": row,
-            "body": reports.render_html(row.report, standalone=False) if row else "",
+            "body": _rendered(row.report, request.user) if row else "",
             "earlier": with_report.only("pk", "as_of").order_by("-pk")[:10],
             "list_url": reverse("admin:journeys_pipelinerun_changelist"),
         }
@@ -148,6 +149,12 @@ def _of_disposition(value: str) -> Q:
 
 def _of_reason(value: str) -> Q:
     return SUPPRESSED & Q(suppression_reason=value)
+
+
+def _rendered(report: dict, user) -> str:
+    """Who decided is told to those who may read the trail."""
+    names = reports.names_in(report) if user.has_perm(TRAIL_PERMISSION) else None
+    return reports.render_html(report, standalone=False, names=names)
 
 
 @admin.register(Assessment)

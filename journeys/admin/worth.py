@@ -1,17 +1,14 @@
 """What it was worth: the results of the latest run, the rows behind each figure, and who is in which arm."""
 
-from collections.abc import Iterable
-
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from approvals.admin.filters import known_values
+from approvals.admin.trail import TRAIL_PERMISSION
 from approvals.desk import DeskAdmin, column
-from approvals.models import user_key
 from approvals.templatetags.desk import chip, day
 from journeys.admin.links import customer_link, link, number, page_of
 from journeys.domain.holdout import Arm
@@ -19,13 +16,12 @@ from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, Unit
 from journeys.domain.vocabulary import Tier, choices, label
 from journeys.models import Assignment, Measurement, PipelineRun
 from journeys.models.runs import HEAVY
-from journeys.reports import worth
+from journeys.reports import names_of, worth
 from journeys.reports.worth import charts
 from journeys.reports.worth import wording as told
 
 # Of the rows behind a figure a page shows so many, and says how many there are.
 SHOWN = 200
-AUDIT = "approvals.view_auditevent"
 _TONES = {
     KpiStatus.CRITICAL: "high",
     KpiStatus.AT_RISK: "medium",
@@ -168,7 +164,7 @@ def _results(run: PipelineRun, user) -> dict:
         "learning": results["learning"],
         "bands": charts.bands(results["learning"]["calibration"]["bands"]),
         "playbooks": [_playbook(row, money["currency"]) for row in results["learning"]["playbooks"]],
-        "by_person": _by_person(run) if user.has_perm(AUDIT) else [],
+        "by_person": _by_person(run) if user.has_perm(TRAIL_PERMISSION) else [],
         "report_url": reverse("admin:journeys_pipelinerun_report", args=[run.pk]),
         "policy_url": page_of("policy", run.policy_id),
     }
@@ -277,17 +273,9 @@ def _playbook(row: dict, currency: str) -> dict:
 
 
 def _by_person(run: PipelineRun) -> list[dict]:
-    """By the names of their accounts; who has none any more, by the key that the audit keeps."""
     rows = worth.by_person(worth.scope_of(run, run.policy.rules))
-    names = {
-        user_key(user): user.get_full_name() or user.get_username()
-        for user in get_user_model().objects.filter(pk__in=_ids(row["key"] for row in rows))
-    }
-    return [row | {"name": names.get(row["key"], row["key"])} for row in rows]
-
-
-def _ids(keys: Iterable[str]) -> list[int]:
-    return [int(key.removeprefix("user:")) for key in keys if key.removeprefix("user:").isdecimal()]
+    names = names_of(row["key"] for row in rows)
+    return [row | {"name": names[row["key"]]} for row in rows]
 
 
 def _rows(run: PipelineRun, kpi: Kpi) -> dict:

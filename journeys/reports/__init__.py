@@ -2,10 +2,11 @@
 
 from journeys.reports.figures import collect
 from journeys.reports.next_steps import next_steps
+from journeys.reports.people import names_in, names_of
 from journeys.reports.rendering import render_html, render_json, render_markdown
 from journeys.reports.wording import gaps, takeaways
 
-__all__ = ["build", "render_html", "render_json", "render_markdown"]
+__all__ = ["build", "names_in", "names_of", "render_html", "render_json", "render_markdown"]
 
 
 def build(run) -> dict:

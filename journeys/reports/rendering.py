@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +20,13 @@ _MARKUP = re.compile(r"[\\`*_\[\]<|~$@]|&(?=#|\w+;)|(?<=\w):(?=//)|(?<=www)\.", 
 _OPENING = re.compile(r"^(\d*)([-+=#>.)])")
 
 
-def render_html(report: dict, *, standalone: bool = True) -> SafeString:
+def render_html(
+    report: dict, *, standalone: bool = True, names: Mapping[str, str] | None = None
+) -> SafeString:
     """A whole page with its style in it, or the page's inner part for a page that links
-    journeys/report.css itself."""
-    context = {"page": lay_out(report)}
+    journeys/report.css itself. `names`, by key, are told where who decided is told: for a reader who may
+    know it."""
+    context = {"page": lay_out(report | {"names": names})}
     if not standalone:
         return render_to_string("journeys/report_body.html", context)
     return render_to_string("journeys/report.html", context | {"style": _style()})
@@ -39,8 +43,8 @@ def render_json(report: dict) -> str:
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
-def render_markdown(report: dict) -> str:
-    page = lay_out(report)
+def render_markdown(report: dict, *, names: Mapping[str, str] | None = None) -> str:
+    page = lay_out(report | {"names": names})
     lines = [f"**{_escape(page.warning)}**", ""] if page.warning else []
     lines += [f"# {_escape(page.title)}", ""]
     lines += [f"- {_escape(what)}: {_escape(value)}" for what, value in page.facts]

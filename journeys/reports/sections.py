@@ -231,6 +231,7 @@ def _decided(report: dict) -> list:
     return [
         _counts("How it ended", "Requests", lines, decided["total"]),
         _how_fast(decided),
+        _by_person(decided, report.get("names")),
         Paragraph(f"Of the approvals, since then: {since}.") if since else None,
         _reviewed(report["reviewed"]),
     ]
@@ -243,6 +244,27 @@ def _how_fast(decided: dict) -> Paragraph | None:
     return Paragraph(
         f"{count(decided['people'], 'person', 'people')} decided {waited['denominator']:,} of them, each "
         f"{number(waited['value'], 1)} hours after it was asked, on average."
+    )
+
+
+def _by_person(decided: dict, names: dict[str, str] | None) -> Table | None:
+    rows = decided.get("by_person")
+    if names is None or not rows:
+        return None
+    columns = ("Who decided", "Approved", "Rejected", "Hours, on average")
+    return Table(
+        columns,
+        tuple(
+            (
+                Cell(names.get(row["person"], row["person"])),
+                Cell(f"{row['approved']:,}"),
+                Cell(f"{row['rejected']:,}"),
+                Cell(number(row["hours_to_decide"]["value"], 1)),
+            )
+            for row in rows
+        ),
+        frozenset(columns[1:]),
+        more_text(decided["people"] - len(rows), "person"),
     )
 
 

@@ -7,8 +7,8 @@ from journeys.models import PipelineRun
 
 BAD_INPUT = 2
 _RENDERERS = {
-    "md": reports.render_markdown,
-    "html": reports.render_html,
+    "md": lambda report: reports.render_markdown(report, names=reports.names_in(report)),
+    "html": lambda report: reports.render_html(report, names=reports.names_in(report)),
     "json": reports.render_json,
 }
 
