@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from django.db.models import Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Sum, Value, When
@@ -32,18 +33,20 @@ class _Decided(NamedTuple):
     number: int
 
 
-def learn(scope: Scope) -> dict:
+def learn(scope: Scope) -> tuple[dict, dict[str, float]]:
+    """What is learnt; and by currency the revenue that outcomes state as saved in the window itself, which is
+    read in the same pass."""
     over = scope.over(scope.rules.kpis.learning_days)
     overrides = _tally(over)
     calibration, since = calibrate(scope)
-    playbooks = _playbooks(over)
+    playbooks, saved = _playbooks(over, scope)
     suggested = learning.suggestions(
         overrides=overrides,
         calibration=calibration,
         playbooks=[(row["action"], row["segment"], Share(*row["success"])) for row in playbooks],
         policy=scope.rules,
     )
-    return {
+    learnt = {
         "days": over.days,
         "overrides": [_override(row) for row in overrides],
         "calibration": {
@@ -64,6 +67,7 @@ def learn(scope: Scope) -> dict:
         "playbooks": playbooks,
         "suggestions": [row._asdict() for row in suggested],
     }
+    return learnt, saved
 
 
 def _override(row: Overrides) -> dict:
@@ -147,35 +151,35 @@ def _judged(scope: Scope) -> tuple[QuerySet, QuerySet]:
     return passed.exclude(pk__in=left.values("pk")), left
 
 
-def _playbooks(scope: Scope) -> list[dict]:
+def _playbooks(scope: Scope, window: Scope) -> tuple[list[dict], dict[str, float]]:
     """By action and segment: what was done, what came of it, and what it cost. Cost is review and channel;
-    infrastructure belongs to no playbook. Money is in the policy's currency."""
+    infrastructure belongs to no playbook. Money is in the policy's currency. And by currency what was saved
+    in the `window`, if anything states it."""
     given, currency = assumptions(scope.rules), scope.rules.roi.currency
     runs, succeeded, known = Counter(), Counter(), Counter()
     cost: defaultdict[tuple, float] = defaultdict(float)
     value: defaultdict[tuple, ExactSum] = defaultdict(ExactSum)
+    saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
     own = set()
-    done = with_outcome(scope.done, until=scope.until).order_by().values_list(
-        "recommended_action", "customer__segment", "status", "channel", "execution__mode",
-        "customer__currency", "counts__outcome", "counts__estimated_revenue_saved",
-    )  # fmt: skip
-    for action, segment, status, channel, mode, in_currency, outcome, saved, number in done.annotate(
-        number=Count("pk")
-    ).iterator():
-        key = action, segment
-        runs[key] += number
-        if status != InterventionStatus.IMPORTED:
+    for row in _done(max(scope, window, key=lambda one: one.days), scope, window):
+        key = row.action, row.segment
+        if row.in_window and row.mode != ExecutionMode.RECORD_ONLY:
+            saved[row.currency].add(row.saved, row.number)
+        if not row.is_learnt_from:
+            continue
+        runs[key] += row.number
+        if row.status != InterventionStatus.IMPORTED:
             own.add(key)
-        if mode == ExecutionMode.LIVE:
-            cost[key] += number * given.channel_cost.get(channel, 0.0)
-        if outcome is not None:
-            known[key] += number
-            succeeded[key] += number if outcome in SUCCESS else 0
-        if in_currency == currency and mode != ExecutionMode.RECORD_ONLY:
-            value[key].add(saved, number)
+        if row.mode == ExecutionMode.LIVE:
+            cost[key] += row.number * given.channel_cost.get(row.channel, 0.0)
+        if row.outcome is not None:
+            known[key] += row.number
+            succeeded[key] += row.number if row.outcome in SUCCESS else 0
+        if row.currency == currency and row.mode != ExecutionMode.RECORD_ONLY:
+            value[key].add(row.saved, row.number)
     for *key, spent in _review_minutes(scope, given.review_cap_minutes):
         cost[tuple(key)] += spent / 60 * given.review_rate_per_hour
-    return [
+    playbooks = [
         _playbook(
             key,
             number,
@@ -186,6 +190,35 @@ def _playbooks(scope: Scope) -> list[dict]:
         )
         for key, number in sorted(runs.items(), key=lambda item: (-item[1], item[0]))
     ]
+    return playbooks, {name: float(total.total) for name, total in saved.items() if total.count}
+
+
+class _DoneAlike(NamedTuple):
+    """So many of what was done that have all this in common."""
+
+    action: str
+    segment: str
+    status: str
+    channel: str
+    mode: str | None
+    currency: str
+    outcome: str | None
+    saved: Decimal | None
+    is_learnt_from: bool
+    in_window: bool
+    number: int
+
+
+def _done(widest: Scope, learnt: Scope, window: Scope) -> Iterator[_DoneAlike]:
+    is_learnt_from, in_window = (
+        Case(When(as_of__gt=one.since, then=Value(True)), default=Value(False)) for one in (learnt, window)
+    )
+    groups = with_outcome(widest.done, until=widest.until).order_by().values_list(
+        "recommended_action", "customer__segment", "status", "channel", "execution__mode",
+        "customer__currency", "counts__outcome", "counts__estimated_revenue_saved",
+        is_learnt_from, in_window,
+    )  # fmt: skip
+    return map(_DoneAlike._make, groups.annotate(number=Count("pk")).iterator())
 
 
 def _review_minutes(scope: Scope, cap: float) -> Iterator[tuple[str, str, float]]:

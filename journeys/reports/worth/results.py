@@ -1,6 +1,5 @@
 """Every KPI of a run with what it is made of, how it stands, and how it has moved."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -12,12 +11,11 @@ from django.db.models.functions import Coalesce
 from journeys import held
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
 from journeys.models import Customer, PipelineRun
-from journeys.reports.outcomes import ExactSum, with_outcome
 from journeys.reports.portfolio import revenue
 from journeys.reports.worth.effects import effects
 from journeys.reports.worth.learning import learn
 from journeys.reports.worth.returns import returns, value_treated
-from journeys.reports.worth.rows import ROWS
+from journeys.reports.worth.rows import all_totals
 from journeys.reports.worth.scope import Scope
 
 _TREND_DAYS = 30
@@ -41,13 +39,17 @@ class Figure(NamedTuple):
 def kpi_results(scope: Scope, facts: Mapping) -> dict:
     """What the step KPI stores. `facts` are what the run itself has counted: customers, received and orphaned
     signals, and the seconds of its steps over customers. What rests on costs comes with the return."""
+    learnt, saved = learn(scope)
     figures = {
         "data_completeness": [_completeness()],
         "orphaned_share": [Figure(facts["orphaned"], facts["received"])],
         "evaluation_seconds_per_1000": [Figure(facts["seconds"], facts["customers"] / 1000)],
         "revenue_at_risk_share": _at_risk(scope),
-        "revenue_preserved_reported": _preserved_reported(scope),
-    } | {name: [counted(scope, name)] for name in ROWS}
+        "revenue_preserved_reported": _preserved_reported(scope, saved),
+    } | {
+        name: [Figure(total if number else None, number)]
+        for name, (total, number) in all_totals(scope).items()
+    }
     return {
         "window": {
             "from": (scope.since + timedelta(days=1)).isoformat(),
@@ -57,7 +59,7 @@ def kpi_results(scope: Scope, facts: Mapping) -> dict:
         "kpis": _told(scope, figures),
         "departures_known": scope.departures_known,
         "effects": effects(scope),
-        "learning": learn(scope),
+        "learning": learnt,
     }
 
 
@@ -90,11 +92,6 @@ def headline_of(rows: Iterable[dict], tier: KpiTier) -> KpiStatus:
     return headline(
         KpiStatus(row["status"]) for row in rows if row["tier"] == tier and row["target"] is not None
     )
-
-
-def counted(scope: Scope, name: str) -> Figure:
-    total, number = ROWS[name](scope).total()
-    return Figure(total if number else None, number)
 
 
 def _completeness() -> Figure:
@@ -133,18 +130,8 @@ def _cents(amount: Decimal) -> float:
     return round(float(amount), 2)
 
 
-def _preserved_reported(scope: Scope) -> list[Figure]:
-    saved: defaultdict[str, ExactSum] = defaultdict(ExactSum)
-    # Those that state no amount are left out here: a further `filter` would join all outcomes once more.
-    amounts = (
-        with_outcome(scope.really_done, until=scope.until)
-        .order_by()
-        .values_list("customer__currency", "counts__estimated_revenue_saved")
-    )
-    for currency, amount, times in amounts.annotate(times=Count("pk")).iterator():
-        saved[currency].add(amount, times)
-    reported = {currency: float(total.total) for currency, total in saved.items() if total.count}
-    return [Figure(reported.get(currency), total, currency) for currency, total in value_treated(scope)]
+def _preserved_reported(scope: Scope, saved: Mapping[str, float]) -> list[Figure]:
+    return [Figure(saved.get(currency), total, currency) for currency, total in value_treated(scope)]
 
 
 def _preserved_measured(money: dict) -> Figure:

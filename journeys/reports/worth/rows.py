@@ -1,7 +1,7 @@
 """The rows behind each KPI that is counted row by row: the figure is their sum, and a page lists them. Both
 read the same query, so that a hundred thousand rows are counted where they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from math import fsum
@@ -18,6 +18,10 @@ from journeys.models import Intervention, Measurement, PipelineRun, Signal
 from journeys.reports.outcomes import DONE, with_outcome
 from journeys.reports.worth.microseconds import DAY, HOUR, WRITTEN, Microseconds, span
 from journeys.reports.worth.scope import Scope
+
+# A limit that leaves nothing out: without one SQLite works out each part once for its sum and once more for
+# the number.
+_ALL = 2**62
 
 
 class Row(NamedTuple):
@@ -38,15 +42,13 @@ class Counted:
     key: str = "pk"
     unit: int = 1
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the parts are figures with places, which a database does not add up exactly."""
+        return self.unit == 1 and not isinstance(self.part, Case)
+
     def total(self) -> tuple[float, int]:
-        """The sum of the parts, exactly, whatever their order, and the number of rows."""
-        if isinstance(self.part, Case):
-            # 1 or 0: added up without being sorted first.
-            found = self._parts().aggregate(whole=Sum("part"), number=Count("part"))
-            return float(found["whole"] or 0), found["number"]
-        groups = self._parts().order_by().values_list("part").annotate(number=Count("pk"))
-        known = [(part, number) for part, number in groups.iterator() if part is not None]
-        return fsum(part * number for part, number in known) / self.unit, sum(number for _, number in known)
+        return totals({"part": self})["part"]
 
     def listed(self, most: int) -> Iterator[Row]:
         """The first of them."""
@@ -56,6 +58,29 @@ class Counted:
 
     def _parts(self) -> QuerySet:
         return self.rows.annotate(part=self.part)
+
+
+def totals(together: Mapping[str, Counted]) -> dict[str, tuple[float, int]]:
+    """Of KPIs over the same rows, in one pass: the sum of the parts, exactly, whatever their order, and the
+    number of rows that have a part."""
+    rows = next(iter(together.values())).rows.order_by()
+    rows = rows.values(**{name: one.part for name, one in together.items()})
+    measured = [name for name, one in together.items() if one.is_measured]
+    sums = {f"{name}_sum": Sum(name) for name in together if name not in measured}
+    sums |= {f"{name}_rows": Count(name) for name in together if name not in measured}
+    if measured:
+        groups = list(rows.values(*measured).annotate(times=Count("pk"), **sums))
+    else:
+        groups = [rows[:_ALL].aggregate(**sums)]
+    found = {}
+    for name, one in together.items():
+        if name in measured:
+            known = [(row[name], row["times"]) for row in groups if row[name] is not None]
+            found[name] = fsum(part * times for part, times in known), sum(times for _, times in known)
+        else:
+            whole = sum(int(row[f"{name}_sum"] or 0) for row in groups)
+            found[name] = whole / one.unit, sum(row[f"{name}_rows"] for row in groups)
+    return found
 
 
 def _whether(condition: Q | Exists) -> Case:
@@ -96,21 +121,24 @@ def _escalated(scope: Scope) -> Counted:
 OVERRULED = Q(ending__verdict=Verdict.REJECTED) | ~Q(editors=[])
 
 
+_BY_PERSON = Q(ending__authority=Authority.PERSON)
+
+
 def _overridden(scope: Scope) -> Counted:
-    rows = scope.requests.filter(ending__authority=Authority.PERSON)
-    return Counted(rows, _whether(OVERRULED), key="subject_key")
+    overruled = Case(When(_BY_PERSON & OVERRULED, then=Value(1)), When(_BY_PERSON, then=Value(0)))
+    return Counted(scope.requests, overruled, key="subject_key")
 
 
 def _expired(scope: Scope) -> Counted:
-    ended = scope.requests.exclude(status__in=[Status.PENDING, Status.SUPERSEDED])
-    rows = ended.filter(Q(ending__isnull=False) | Q(status=Status.EXPIRED))
-    return Counted(rows, _whether(Q(ending__isnull=True)), key="subject_key")
+    decided = Q(ending__isnull=False) & ~Q(status__in=[Status.PENDING, Status.SUPERSEDED])
+    undecided = Q(ending__isnull=True, status=Status.EXPIRED)
+    share = Case(When(decided, then=Value(0)), When(undecided, then=Value(1)))
+    return Counted(scope.requests, share, key="subject_key")
 
 
 def _time_to_decide(scope: Scope) -> Counted:
-    rows = scope.requests.filter(ending__authority=Authority.PERSON)
-    waited = span("requested_at", "ending__decided_at")
-    return Counted(rows, waited, key="subject_key", unit=HOUR)
+    waited = Case(When(_BY_PERSON, then=span("requested_at", "ending__decided_at")))
+    return Counted(scope.requests, waited, key="subject_key", unit=HOUR)
 
 
 # The part alone says what is known of the outcome: a further `filter` on it would join every outcome once
@@ -152,7 +180,7 @@ def _proactive(scope: Scope) -> Counted:
         .annotate(at=Microseconds("detected_at"))
         .filter(at__lt=Microseconds(OuterRef("as_of")) + DAY)
     )
-    return Counted(scope.done, _whether(~Exists(tickets)))
+    return Counted(with_outcome(scope.done, until=scope.until), _whether(~Exists(tickets)))
 
 
 def _measured(scope: Scope, **conditions) -> QuerySet[Measurement]:
@@ -217,3 +245,18 @@ ROWS: dict[str, Callable[[Scope], Counted]] = {
     "churn_risk_fall_treated": _churn_fall(Arm.TREATED),
     "churn_risk_fall_held_out": _churn_fall(Arm.HELD_OUT),
 }
+# Those that are counted over the same rows, and so in one pass.
+_TOGETHER = (
+    ("signal_to_queue_hours", "escalation_share"),
+    ("override_share", "expired_share", "time_to_decide_hours"),
+    ("time_to_resolution_days", "resolved_share", "proactive_share"),
+)
+
+
+def all_totals(scope: Scope) -> dict[str, tuple[float, int]]:
+    """Of every KPI in `ROWS`."""
+    alone = [(name,) for name in ROWS if not any(name in names for names in _TOGETHER)]
+    found = {}
+    for names in (*_TOGETHER, *alone):
+        found |= totals({name: ROWS[name](scope) for name in names})
+    return found
