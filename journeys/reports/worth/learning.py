@@ -13,7 +13,7 @@ from approvals.rules import Authority
 from journeys import held
 from journeys.domain import learning
 from journeys.domain.effect import Share
-from journeys.domain.learning import BANDS, SUCCESS, Calibration, Overrides, band, band_label
+from journeys.domain.learning import BANDS, SUCCESS, Calibration, Overrides, band_label
 from journeys.domain.vocabulary import ExecutionMode, InterventionStatus
 from journeys.models import Customer, Intervention, PipelineRun
 from journeys.reports.outcomes import ExactSum, with_outcome
@@ -122,7 +122,9 @@ def _counted(requests: QuerySet, *, people: bool) -> Counter:
 
 def _decisions(requests: QuerySet, *, people: bool) -> Iterator[_Decided]:
     """By what they have in common, which are far fewer than the decisions."""
-    fields = ["ending__actor_key"] if people else ["confidence", "action", "person_reasons", "segment"]
+    fields = (
+        ["ending__actor_key"] if people else [_band_of("confidence"), "action", "person_reasons", "segment"]
+    )
     overruled = Case(When(OVERRULED, then=Value(1)), default=Value(0), output_field=IntegerField())
     groups = requests.order_by().values_list(*fields, overruled).annotate(number=Count("pk"))
     for *common, was_overruled, number in groups.iterator():
@@ -134,7 +136,7 @@ def _named(common: list, *, people: bool) -> dict[str, list[str]]:
         return {"person": common}
     confidence, action, rules, segment = common
     return {
-        "confidence": [] if confidence is None else [band_label(band(confidence))],
+        "confidence": [] if confidence is None else [band_label(confidence)],
         "action": [action],
         "rule": rules,
         "segment": [segment],
@@ -279,10 +281,16 @@ def calibrate(scope: Scope) -> tuple[list[Calibration], date | None]:
 
 
 def _by_band(rows: QuerySet) -> Counter:
-    """Scores have three places: a bound half a thousandth below is the band's own, whatever the last bit."""
-    bands = Case(
-        *(When(churn_risk_score__lt=(n + 1) / BANDS - 0.0005, then=Value(n)) for n in range(BANDS - 1)),
+    bands = rows.order_by().values_list(_band_of("churn_risk_score"))
+    return Counter(dict(bands.annotate(number=Count("pk"))))
+
+
+def _band_of(field: str) -> Case:
+    """As `learning.band` has it, null of null. Scores have three places: a bound half a thousandth below is
+    the band's own, whatever the last bit."""
+    return Case(
+        When(**{f"{field}__isnull": True}, then=Value(None)),
+        *(When(**{f"{field}__lt": (n + 1) / BANDS - 0.0005}, then=Value(n)) for n in range(BANDS - 1)),
         default=Value(BANDS - 1),
         output_field=IntegerField(),
     )
-    return Counter(dict(rows.order_by().values_list(bands).annotate(number=Count("pk"))))
