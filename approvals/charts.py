@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 _ROW, _BAR = 42, 16
 _PLOT, _TOP, _FOOT = 130, 20, 20
+_FIGURE = 18
 # So many labels stand side by side on a narrow screen.
 _LABELS = 8
 _DOTS = 31
@@ -128,9 +129,13 @@ def columns(
         line = None if mark is None or not most else round(bottom - float(mark) / float(most) * _PLOT, 1)
         text = told[number] if told else f"{sum(figures):,}"
         label = "" if len(rows) > _LABELS and (len(rows) - 1 - number) % 2 else label
+        # The figure stands above its column, and above a line that it would stand in.
+        top = line if line is not None and y - _FIGURE < line <= y else y
         middle, ends = (number + 0.5) * room, ((number + 0.08) * room, (number + 0.92) * room)
         drawn.append(
-            Column(label, text, round(middle, 3), round(y - 5, 1), parts, line, *(round(x, 3) for x in ends))
+            Column(
+                label, text, round(middle, 3), round(top - 5, 1), parts, line, *(round(x, 3) for x in ends)
+            )
         )
     legend = [*series, Series("mark", marked)] if marked else series
     return Columns(drawn, legend, bottom, bottom + _FOOT)

@@ -167,8 +167,8 @@ def test_a_long_list_says_how_many_more_there_are():
     for number in range(23):
         an_assessment(run, score=number / 100)
     report = reports.build(run)
-    assert (len(report["at_risk"]["rows"]), report["at_risk"]["more"]) == (20, 3)
-    assert "… and 3 more customers." in reports.render_markdown(report)
+    assert (len(report["at_risk"]["rows"]), report["at_risk"]["more"]) == (12, 11)
+    assert "… and 11 more customers." in reports.render_markdown(report)
 
 
 def test_what_a_run_proposed_says_who_decides(fresh_run):

@@ -43,7 +43,7 @@ from journeys.reports.worth.microseconds import HOUR, span
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
 VERSION = 3
-TOP = 20
+TOP = 12
 EXAMPLES = 3
 FIRST_REASONS = 3
 

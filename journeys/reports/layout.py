@@ -8,11 +8,13 @@ from journeys.reports.wording import NOT_KNOWN
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`note` stands small beneath the text; `tone` is a word that the look may colour by."""
+    """`note` stands small beneath the text; `tone` is a word that the look may colour by; `spark` are the
+    points of lines in a box of 100 by 20 that say in small what a text says."""
 
     text: str
     note: str = ""
     tone: str = ""
+    spark: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,21 @@ class Table:
 
     @property
     def styled_columns(self) -> list[tuple[str, str]]:
-        return [(column, self._style(column)) for column in self.columns]
+        return [
+            (column, "n" if column in self.numeric else "wide" if column == self.widest else "")
+            for column in self.columns
+        ]
 
     @property
     def styled_rows(self) -> list[list[tuple[Cell, str]]]:
-        styles = [self._style(column) for column in self.columns]
-        return [list(zip(row, styles, strict=True)) for row in self.rows]
-
-    def _style(self, column: str) -> str:
-        return "number" if column in self.numeric else "wide" if column == self.widest else "text"
+        styles = ["n" if column in self.numeric else "" for column in self.columns]
+        return [
+            [
+                (cell, " ".join(filter(None, (style, cell.tone))))
+                for cell, style in zip(row, styles, strict=True)
+            ]
+            for row in self.rows
+        ]
 
 
 @dataclass(frozen=True, slots=True)

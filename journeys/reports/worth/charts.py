@@ -1,6 +1,7 @@
-"""The geometry of the two charts, drawn as SVG by templates. Pure: figures in, coordinates out."""
+"""The geometry of the charts, drawn as SVG by templates. Pure: figures in, coordinates out."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 WIDTH = 860
@@ -103,3 +104,22 @@ def bands(rows: Sequence[dict]) -> Bands | None:
             )
         )
     return Bands(placed, top, bottom, bottom + 22)
+
+
+def spark(past: Sequence[tuple[date, float | None]]) -> tuple[str, ...]:
+    """Points of lines in a box of 100 by 20, from the lowest value to the highest, in the order of the days;
+    a value that is not known leaves a gap. Empty with fewer than two that are known."""
+    known = [value for _, value in past if value is not None]
+    if len(known) < 2:
+        return ()
+    low, reach = min(known), max(known) - min(known)
+    first, days = past[0][0], (past[-1][0] - past[0][0]).days or 1
+    pieces: list[list[str]] = [[]]
+    for day, value in past:
+        if value is None:
+            pieces.append([])
+            continue
+        x = 1 + 98 * (day - first).days / days
+        y = 18 - 16 * (value - low) / reach if reach else 10
+        pieces[-1].append(f"{x:.0f},{y:.1f}")
+    return tuple(" ".join(piece) for piece in pieces if len(piece) > 1)

@@ -1,11 +1,12 @@
 """Every KPI of a run with what it is made of, how it stands, and how it has moved."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from journeys import held
@@ -145,11 +146,13 @@ def _return(value: float | None, cost: float | None, currency: str) -> Figure:
 
 def _told(scope: Scope, figures: Mapping[str, list[Figure]]) -> list[dict]:
     last, month = _before(scope)
+    past = _past(scope)
     window = {"from": (scope.since + timedelta(days=1)).isoformat(), "until": scope.until.isoformat()}
     return [
         _row(KPIS[name], figure, scope.rules.kpis.targets.get(name))
         | {"last_run": last.get((name, figure.currency)), "month_ago": month.get((name, figure.currency))}
         | {"window": window}
+        | {"past": [*past[name, figure.currency], [scope.until.isoformat(), figure.value]]}
         for name, of_currencies in figures.items()
         for figure in of_currencies or [Figure(None, 0)]
     ]
@@ -169,11 +172,32 @@ def _row(kpi: Kpi, figure: Figure, target: float | None) -> dict:
     }
 
 
-def _before(scope: Scope) -> tuple[dict, dict]:
-    """By KPI and currency: the value in the run before, and in the last one at least 30 days before."""
-    runs = PipelineRun.objects.filter(
+def _past(scope: Scope) -> defaultdict[tuple[str, str], list]:
+    """By KPI and currency: [day, value] of each day of the last 30 on which a run counted it; of several runs
+    of one day the last."""
+    runs = _counted_runs(scope).filter(
+        as_of__gte=scope.until - timedelta(days=_TREND_DAYS), as_of__lt=scope.until
+    )
+    days = {}
+    for as_of, kpis in runs.order_by("as_of", "pk").values_list("as_of", "results__kpis"):
+        if kpis:
+            days[as_of] = kpis
+    found = defaultdict(list)
+    for as_of, kpis in days.items():
+        for row in kpis:
+            found[row["name"], row["currency"]].append([as_of.isoformat(), row["value"]])
+    return found
+
+
+def _counted_runs(scope: Scope) -> QuerySet[PipelineRun]:
+    return PipelineRun.objects.filter(
         scope=PipelineRun.Scope.PORTFOLIO, status=PipelineRun.Status.SUCCEEDED
     ).exclude(pk=scope.run.pk)
+
+
+def _before(scope: Scope) -> tuple[dict, dict]:
+    """By KPI and currency: the value in the run before, and in the last one at least 30 days before."""
+    runs = _counted_runs(scope)
     return tuple(
         _values_in(runs.filter(as_of__lte=until).order_by("-as_of", "-pk").only("results").first())
         for until in (scope.until, scope.until - timedelta(days=_TREND_DAYS))

@@ -1,6 +1,8 @@
 """The part of a report that says what it was worth, as blocks of plain text."""
 
-from approvals.charts import Series, bars
+from datetime import date
+
+from approvals.charts import Series, bars, columns
 from journeys.domain.kpis import KPIS, KpiTier
 from journeys.domain.vocabulary import label
 from journeys.reports.layout import Cell, Chart, Items, Paragraph, Table, Tile, Tiles
@@ -113,7 +115,7 @@ def kpis(report: dict) -> list:
         )
         blocks.append(
             Table(
-                ("KPI", "Value", "Made of", "Target", "Status", "Moved"),
+                ("KPI", "Value", "Made of", "Target", "Status", "Since last run", "In 30 days"),
                 tuple(_kpi(row) for row in worth["kpis"] if row["tier"] == tier),
                 frozenset({"Value"}),
             )
@@ -123,16 +125,25 @@ def kpis(report: dict) -> list:
 
 def _kpi(row: dict) -> tuple[Cell, ...]:
     kpi = KPIS[row["name"]]
-    moved = "; ".join(f"{text} since {since}" for since, text, _ in trend(row))
+    moved = {since: text for since, text, _ in trend(row)}
     title = f"{kpi.label}, {row['currency']}" if row["currency"] else kpi.label
     return (
         Cell(title, kpi.words),
         Cell(written(row)),
         Cell(made_of(row)),
         Cell(target(row)),
-        Cell(label(row["status"]), tone=_TONES.get(row["status"], "")),
-        Cell(moved or "–"),
+        Cell(
+            label(row["status"]) if row["target"] is not None else "No target",
+            tone=_TONES.get(row["status"], ""),
+        ),
+        Cell(moved.get("last run", "–")),
+        Cell(moved.get("30 days ago", "–"), spark=charts.spark(_past(row))),
     )
+
+
+def _past(row: dict) -> list[tuple[date, float | None]]:
+    """A report that was stored before these were kept has none."""
+    return [(date.fromisoformat(day), value) for day, value in row.get("past", ())]
 
 
 def roi(report: dict) -> list:
@@ -239,7 +250,43 @@ def under_review(report: dict) -> list:
             Paragraph("What the figures suggest. Nothing changes by itself: a policy takes two people."),
             Items(suggested),
         ]
-    return blocks
+    return blocks + _calibration(learnt["calibration"])
+
+
+def _calibration(found: dict) -> list:
+    """Columns only where there are enough of a band; of the others nothing can be said."""
+    if not found["bands"]:
+        return [
+            Paragraph(
+                "Whether the churn score says what happens is not known: it takes a run "
+                f"{found['days']} days ago, and departures on record."
+            )
+        ]
+    rows = [row for row in found["bands"] if row["off"] is not None]
+    drawn = columns(
+        [(row["band"], [row["value"]]) for row in rows],
+        [Series("rest", "really left")],
+        told=[percent(row["value"], 0) for row in rows],
+        marks=[row["expected"] for row in rows],
+        marked="what a probability would say",
+    )
+    said = {None: "too few to say", True: "not what it says", False: "as it says"}
+    return [
+        Paragraph(
+            f"Whether the churn score says what happens: of those in each band on {day(found['of'])}, how "
+            f"many left within {found['days']} days. It is a score, and was never fitted to departures."
+        ),
+        Chart("calibration", drawn, "The share that left, by band of the churn score") if rows else None,
+        Table(
+            ("Churn score", "Left", "Which is"),
+            tuple(
+                (Cell(row["band"]), Cell(f"{row['count']:,} of {row['of']:,}"), Cell(said[row["off"]]))
+                for row in found["bands"]
+            ),
+            frozenset({"Left"}),
+            compact=True,
+        ),
+    ]
 
 
 def _to(row: dict) -> str:
