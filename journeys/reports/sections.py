@@ -27,6 +27,7 @@ from journeys.reports.wording import (
     why_a_person,
 )
 from journeys.reports.worth import sections as worth
+from journeys.reports.worth.wording import written
 
 
 def lay_out(report: dict) -> Page:
@@ -243,15 +244,19 @@ def _how_fast(decided: dict) -> Paragraph | None:
         return None
     return Paragraph(
         f"{count(decided['people'], 'person', 'people')} decided {waited['denominator']:,} of them, each "
-        f"{number(waited['value'], 1)} hours after it was asked, on average."
+        f"{_time(waited)} after it was asked, on average."
     )
+
+
+def _time(hours: dict) -> str:
+    return written({"name": "time_to_decide_hours", "value": hours["value"], "currency": ""})
 
 
 def _by_person(decided: dict, names: dict[str, str] | None) -> Table | None:
     rows = decided.get("by_person")
     if names is None or not rows:
         return None
-    columns = ("Who decided", "Approved", "Rejected", "Hours, on average")
+    columns = ("Who decided", "Approved", "Rejected", "After, on average")
     return Table(
         columns,
         tuple(
@@ -259,7 +264,7 @@ def _by_person(decided: dict, names: dict[str, str] | None) -> Table | None:
                 Cell(names.get(row["person"], row["person"])),
                 Cell(f"{row['approved']:,}"),
                 Cell(f"{row['rejected']:,}"),
-                Cell(number(row["hours_to_decide"]["value"], 1)),
+                Cell(_time(row["hours_to_decide"])),
             )
             for row in rows
         ),
