@@ -172,3 +172,22 @@ def test_an_invented_portfolio_is_an_ordinary_one():
     days = [(DAY - row[4].date()).days for row in signals]
     assert (min(days), max(days)) == (0, invented.DAYS - 1)
     assert 0.4 < sum(day <= 90 for day in days) / len(days) < 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_report_is_measured_in_a_database_of_its_own(left_behind):
+    out = StringIO()
+    call_command("bench_report", "--interventions", "300", "--json", stdout=out)
+    assert left_behind() == set()
+    assert not PipelineRun.objects.exists()
+    found = json.loads(out.getvalue())
+    assert found["database"] == connection.vendor
+    assert 200 < found["interventions"] < 400
+    assert found["seconds"] > 0
+    assert 0 < found["peak_mib"] < 300
+
+
+def test_a_report_of_no_intervention_is_not_measured():
+    with pytest.raises(CommandError, match="It takes an intervention at least"):
+        call_command("bench_report", "--interventions", "0")

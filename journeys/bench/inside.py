@@ -17,7 +17,7 @@ from django_q.tasks import async_task
 
 from approvals.rules import Actor
 from journeys import pipeline
-from journeys.bench import deciding, floor, invented
+from journeys.bench import deciding, floor, invented, reporting
 from journeys.bench.invented import Size
 from journeys.bench.patterns import people
 from journeys.bench.processes import Watched, cluster, cpu_seconds, peak_mib, wait_until
@@ -122,6 +122,8 @@ PARTS: dict[str, Callable[..., dict]] = {
     "floor": measure_floor,
     "change": change,
     "decide": deciding.during_a_run,
+    "interventions": reporting.fill,
+    "report": reporting.report,
 }
 
 

@@ -46,7 +46,6 @@ from journeys.models import (
 from journeys.services.proposals import KIND
 from journeys.sqlite_statistics import refresh_statistics
 
-YEARS = timedelta(days=730)
 CHECKPOINT = timedelta(days=30)
 WEEKS = 104
 DECIDERS = ("approver", "approver2", "manager")
@@ -84,11 +83,12 @@ _DECIDED = (Status.APPROVED, Status.REJECTED, Status.LAPSED, Status.REVOKED)
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`portfolio` is the least number of customers."""
+    """`portfolio` is the least number of customers; the requests were asked over the last `days`."""
 
     requests: int
     pending: int
     portfolio: int = 0
+    days: int = 730
 
     @property
     def asked_about(self) -> int:
@@ -261,7 +261,7 @@ class Copier:
         ends = [end for *end, weight in _ENDS for _ in range(weight)]
         ended = self.size.requests - self.size.pending
         for number in range(ended):
-            at = self.now - YEARS * (1 - number / ended) - timedelta(hours=8)
+            at = self.now - timedelta(days=self.size.days) * (1 - number / ended) - timedelta(hours=8)
             yield self._rows(self._asked(number, at, *self.random.choice(ends)))
         for number in range(self.size.pending):
             request = self._pattern(number * self.size.apart).proposal.request
