@@ -581,6 +581,10 @@ def many_done(number: int) -> PipelineRun:
 def test_an_intervention_takes_next_to_no_memory_however_different_its_outcome():
     def peak(number: int) -> int:
         run = many_done(number)
+        if connection.vendor == "postgresql":
+            # Its server may have looked at the tables while they were empty, and would plan for that.
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE")
         scope = worth.scope_of(run, in_force().rules)
         tracemalloc.start()
         run.results = worth.roi_results(scope, worth.kpi_results(scope, FACTS))
