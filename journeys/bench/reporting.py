@@ -40,7 +40,7 @@ def fill(*, interventions: int) -> dict:
     call_command("migrate", verbosity=0)
     requests = round(interventions / _EXECUTED)
     pending = max(2, requests // 50)
-    world.fill(world.Size(requests + pending, pending, portfolio=interventions, days=_DAYS))
+    world.fill(world.Size(requests + pending, pending, days=_DAYS))
     return {"customers": Customer.objects.count()}
 
 

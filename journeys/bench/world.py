@@ -93,7 +93,8 @@ class Size:
     @property
     def asked_about(self) -> int:
         """The customers with requests: ten each in two years; but only one of a customer's can be pending."""
-        return max(self.requests // 10, self.pending, 1)
+        each = max(1, 10 * self.days // 730)
+        return max(self.requests // each, self.pending, 1)
 
     @property
     def customers(self) -> int:
