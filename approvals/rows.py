@@ -127,7 +127,7 @@ def _converted(row: tuple, needed: list[tuple[int, Callable]]) -> list:
 def _to_database(field: models.Field) -> Callable | None:
     """As Django would write it, for the kinds of field that the drivers do not take as they are."""
     if isinstance(field, models.JSONField):
-        return json.dumps
+        return _json
     if connection.vendor == "postgresql":
         return None
     if isinstance(field, models.DateTimeField):
@@ -137,6 +137,10 @@ def _to_database(field: models.Field) -> Callable | None:
     if isinstance(field, models.DecimalField):
         return str
     return None
+
+
+# Looking for circles takes a quarter of the time; one would end in a RecursionError all the same.
+_json = json.JSONEncoder(check_circular=False).encode
 
 
 def _moment(value: datetime) -> str:

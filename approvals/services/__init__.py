@@ -29,6 +29,7 @@ from approvals.services.opening import (
     refresh,
 )
 from approvals.services.people import (
+    Deciders,
     actor_of,
     check_may_decide,
     decider_of,
@@ -45,6 +46,7 @@ from approvals.services.viewing import note_viewed
 
 __all__ = [
     "Answer",
+    "Deciders",
     "Facets",
     "NewRequest",
     "News",

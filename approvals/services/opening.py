@@ -83,14 +83,19 @@ class Opening:
 
 
 def prepare_requests(
-    new: Iterable[NewRequest], *, proposer: Actor, for_people: Iterable[bool] | None = None
+    new: Iterable[NewRequest],
+    *,
+    proposer: Actor,
+    for_people: Iterable[bool] | None = None,
+    deciders: Deciders | None = None,
 ) -> Opening:
     """Make requests ready for `open_prepared`, before the transaction that opens them. `for_people` says for
-    which a person is needed at all (default: all)."""
+    which a person is needed at all (default: all). `deciders` are read where they are not given."""
     now = timezone.now()
     rows = [_row(item, proposer, now) for item in new]
     asking = rows if for_people is None else [row for row, asks in zip(rows, for_people, strict=True) if asks]
-    deciders = Deciders() if asking else None
+    if asking and deciders is None:
+        deciders = Deciders()
     for row in asking:
         row.unroutable = deciders.are_missing(row)
         row.routed_to = deciders.escalation_target(row, steps=row.level) if row.level else ""

@@ -17,6 +17,7 @@ from django.conf import settings
 
 from approvals.models import ApprovalRequest
 from approvals.rules import Authority
+from approvals.services import Deciders
 from journeys import cases, history, reports
 from journeys.cases import Case, NewFinding, Span
 from journeys.domain import holdout
@@ -66,6 +67,10 @@ class Context:
     marks: Mapping[str, str] = field(default_factory=dict)
     signals_orphaned: int | None = 0
     totals: Totals = field(default_factory=Totals)
+
+    @cached_property
+    def deciders(self) -> Deciders:
+        return Deciders()
 
     @cached_property
     def urgent(self) -> MostUrgent:

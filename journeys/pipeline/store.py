@@ -45,7 +45,9 @@ class Conclusions:
 
 def prepare_range(context: Context, batch: Range) -> Conclusions:
     run, policy, rules = context.run, context.policy, context.rules
-    drafts = prepare_proposals(batch.proposals, run=run, policy=policy, rules=rules)
+    drafts = prepare_proposals(
+        batch.proposals, run=run, policy=policy, rules=rules, deciders=context.deciders
+    )
     if batch.part.decided is not None:
         return Conclusions(drafts)
     changes = sort_out(batch.cases, batch.current, as_of=run.as_of, policy_id=policy.pk, lines=context.lines)

@@ -9,7 +9,14 @@ from django.utils import timezone
 from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rows import Prepared, insert_all, prepared_all
 from approvals.rules import Authority, Status
-from approvals.services import Opening, authorise_by_policy, open_prepared, prepare_requests, supersede
+from approvals.services import (
+    Deciders,
+    Opening,
+    authorise_by_policy,
+    open_prepared,
+    prepare_requests,
+    supersede,
+)
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Origin, PersonReason, label
@@ -49,7 +56,12 @@ class Drafts:
 
 
 def prepare_proposals(
-    proposals: Sequence[Proposal], *, run: PipelineRun, policy: Policy, rules: PolicyDocument
+    proposals: Sequence[Proposal],
+    *,
+    run: PipelineRun,
+    policy: Policy,
+    rules: PolicyDocument,
+    deciders: Deciders,
 ) -> Drafts:
     """Make what a run proposes ready for `open_proposals`, before the transaction in which it is opened."""
     now = timezone.now()
@@ -72,7 +84,7 @@ def prepare_proposals(
             )
         )
     for_people = [proposal.authority is None for proposal in proposals]
-    opening = prepare_requests(requests, proposer=PIPELINE, for_people=for_people)
+    opening = prepare_requests(requests, proposer=PIPELINE, for_people=for_people, deciders=deciders)
     return Drafts(proposals, interventions, prepared_all(Intervention, interventions), opening)
 
 
