@@ -54,7 +54,7 @@ def finish(run: PipelineRun) -> PortfolioSnapshot:
     former.update(is_current=False, held_until_run=run.pk)
     mine.exclude(customer__in=later).update(is_current=True)
     mine.filter(customer__in=later).update(held_until_run=run.pk)
-    return PortfolioSnapshot.objects.create(run=run, **snapshots.collect(run))
+    return PortfolioSnapshot.objects.create(run=run, **snapshots.collect(run, snapshots.count(run)))
 
 
 def carried_out(customer: Customer, *, tier: str = "high", as_of: date = AS_OF, **values) -> Intervention:

@@ -43,7 +43,7 @@ from tests.by_hand import (
     run_row,
 )
 from tests.runs import SAMPLE_DAY, run_pipeline
-from tests.worth import FACTS, kpi, results_of
+from tests.worth import facts_of, kpi, results_of
 
 pytestmark = pytest.mark.django_db
 
@@ -524,7 +524,7 @@ def test_the_number_of_queries_depends_on_no_number_of_rows():
             an_intervention(status="rejected")
         scope = worth.scope_of(run, in_force().rules)
         with CaptureQueriesContext(connection) as captured:
-            worth.roi_results(scope, worth.kpi_results(scope, FACTS))
+            worth.roi_results(scope, worth.kpi_results(scope, facts_of(scope)))
         return len(captured)
 
     assert queries(1) == queries(40)
@@ -587,7 +587,7 @@ def test_an_intervention_takes_next_to_no_memory_however_different_its_outcome()
                 cursor.execute("ANALYZE")
         scope = worth.scope_of(run, in_force().rules)
         tracemalloc.start()
-        run.results = worth.roi_results(scope, worth.kpi_results(scope, FACTS))
+        run.results = worth.roi_results(scope, worth.kpi_results(scope, facts_of(scope)))
         reports.build(run)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -14,7 +14,7 @@ from journeys.bench import world
 from journeys.bench.place import place
 from journeys.bench.processes import cpu_seconds, peak_mib
 from journeys.models import Customer, PipelineRun, Signal
-from journeys.reports import worth
+from journeys.reports import snapshots, worth
 from journeys.services.policies import in_force
 from journeys.sqlite_statistics import refresh_statistics
 
@@ -47,16 +47,17 @@ def fill(*, interventions: int) -> dict:
 def report() -> dict:
     """What the end of the last run would do once more: KPIs, return and report. Nothing is kept."""
     run = PipelineRun.objects.latest("pk")
+    connection.ensure_connection()
+    server = connection.connection.info.backend_pid if connection.vendor == "postgresql" else 0
+    before, cpu, started = cpu_seconds(server), time.process_time(), time.perf_counter()
+    refresh_statistics()
     facts = {
         "customers": Customer.objects.count(),
         "received": Signal.objects.count(),
         "orphaned": 0,
         "seconds": 0.0,
+        "cells": snapshots.count(run).cells,
     }
-    connection.ensure_connection()
-    server = connection.connection.info.backend_pid if connection.vendor == "postgresql" else 0
-    before, cpu, started = cpu_seconds(server), time.process_time(), time.perf_counter()
-    refresh_statistics()
     scope = worth.scope_of(run, in_force().rules)
     run.results = worth.roi_results(scope, worth.kpi_results(scope, facts))
     reports.build(run)

@@ -69,6 +69,11 @@ class Context:
     totals: Totals = field(default_factory=Totals)
 
     @cached_property
+    def counted(self) -> snapshots.Counted:
+        """Once everybody has been looked at: the figures rest on it, and then the snapshot."""
+        return snapshots.count(self.run)
+
+    @cached_property
     def deciders(self) -> Deciders:
         return Deciders()
 
@@ -328,6 +333,7 @@ def kpi_calculation(context: Context, progress: Progress) -> None:
             "received": context.signals_received,
             "orphaned": context.signals_orphaned,
             "seconds": _seconds_over_customers(context.run),
+            "cells": context.counted.cells,
         }
         context.run.results = worth.kpi_results(worth.scope_of(context.run, context.rules), facts)
     rows = context.run.results.get("kpis", [])
@@ -381,7 +387,8 @@ def summary_generation(context: Context, progress: Progress) -> None:
     context.run.counts = counts_of(context)
     if _is_measured(context):
         # Whoever summed up before and died left one.
-        PortfolioSnapshot.objects.update_or_create(run=context.run, defaults=snapshots.collect(context.run))
+        fields = snapshots.collect(context.run, context.counted)
+        PortfolioSnapshot.objects.update_or_create(run=context.run, defaults=fields)
     progress.count(context.totals.customers, 1)
 
 

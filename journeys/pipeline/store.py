@@ -198,12 +198,13 @@ def note_portfolio_findings(context: Context) -> None:
         context.signals_orphaned = None
         return
     since, until = cases.window(context.run.as_of, context.rules)
-    orphaned = Signal.objects.orphaned()
-    context.signals_orphaned = orphaned.filter(detected_at__gte=since, detected_at__lt=until).count()
     if not context.dry_run:
         findings.mend_joined_signals()
-    for chunk in in_batches(orphaned.values_list("signal_id", "customer_id").iterator(), _NOTED):
-        context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id in chunk])
+    context.signals_orphaned = 0
+    orphaned = Signal.objects.orphaned().values_list("signal_id", "customer_id", "detected_at")
+    for chunk in in_batches(orphaned.iterator(), _NOTED):
+        context.signals_orphaned += sum(since <= detected_at < until for *_, detected_at in chunk)
+        context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id, _ in chunk])
     _, ahead = cases.window(context.today, context.rules)
     future = Signal.objects.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
     for chunk in in_batches(future.iterator(), _NOTED):

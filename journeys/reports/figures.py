@@ -1,13 +1,12 @@
 """The figures of a report about the portfolio, the queue and the executions, read from the rows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from django.db.models import (
-    Case,
-    CharField,
     Count,
     Exists,
     F,
@@ -18,7 +17,6 @@ from django.db.models import (
     QuerySet,
     Sum,
     Value,
-    When,
 )
 from django.utils import timezone
 
@@ -36,9 +34,10 @@ from journeys.domain.vocabulary import (
     Stage,
     Tier,
 )
-from journeys.models import Customer, Finding, Intervention, PipelineRun, Signal
+from journeys.models import Customer, Finding, Intervention, PipelineRun, PortfolioSnapshot, Signal
 from journeys.reports.movement import customer_figures, movement
 from journeys.reports.outcomes import figure, outcome_figures
+from journeys.reports.snapshots import SEGMENT, STAGE
 from journeys.reports.worth.microseconds import HOUR, span
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
@@ -111,45 +110,42 @@ def _run(run: PipelineRun, now: datetime) -> dict:
 
 
 def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
-    known = Case(
-        When(journey_stage__in=list(Stage), then=F("journey_stage")),
-        default=Value(""),
-        output_field=CharField(),
-    )
-    rows = assessments.values_list(known, "risk_tier").annotate(number=Count("pk")).order_by()
-    counts = {(stage, tier): number for stage, tier, number in rows}
-    stages = [*Stage, ""] if any(stage == "" for stage, _ in counts) else list(Stage)
+    """As the run's snapshot has counted it, where it has one. The stage "" and the segment "" gather what the
+    product has no word for, and what is not known."""
+    snapshot = PortfolioSnapshot.objects.filter(run=run).first()
+    cells = snapshot.cells if snapshot else _cells(assessments)
+    by_tier, by_stage, by_segment = Counter(), Counter(), Counter()
+    value_unknown = 0
+    for stage, segment, _, tier, customers, valued, _ in cells:
+        by_tier[tier] += customers
+        by_stage[stage, tier] += customers
+        by_segment[segment, tier] += customers
+        value_unknown += customers - valued
     return {
         # Of a run that looked at some, what holds of all: their signals it has not counted.
         "customers": Customer.objects.count() if run.changed_only else run.counts.get("customers"),
-        "assessed": sum(counts.values()),
+        "assessed": by_tier.total(),
         "signals": None if run.changed_only else run.counts.get("signals"),
-        "value_unknown": assessments.filter(customer__account_value__isnull=True).count(),
-        "by_tier": {
-            tier.value: sum(number for (_, of), number in counts.items() if of == tier) for tier in Tier
-        },
-        "by_segment": _by_segment(assessments),
-        # The stage "" gathers what the product has no word for.
-        "by_stage": [
-            {"journey_stage": str(stage)} | {tier.value: counts.get((stage, tier), 0) for tier in Tier}
-            for stage in stages
-        ],
+        "value_unknown": value_unknown,
+        "by_tier": {tier.value: by_tier[tier] for tier in Tier},
+        "by_segment": _rows(by_segment, "segment", Segment),
+        "by_stage": _rows(by_stage, "journey_stage", Stage),
     }
 
 
-def _by_segment(assessments: QuerySet) -> list[dict]:
-    """The segment "" gathers what the product has no word for, and what is not known."""
-    known = Case(
-        When(customer__segment__in=list(Segment), then=F("customer__segment")),
-        default=Value(""),
-        output_field=CharField(),
+def _cells(assessments: QuerySet) -> list[tuple]:
+    """As those of a snapshot, without the value."""
+    return list(
+        assessments.values_list(STAGE, SEGMENT, "customer__currency", "risk_tier")
+        .annotate(customers=Count("pk"), valued=Count("customer__account_value"), value=Value(""))
+        .order_by()
     )
-    rows = assessments.values_list(known, "risk_tier").annotate(number=Count("pk")).order_by()
-    counts = {(segment, tier): number for segment, tier, number in rows}
-    segments = [*Segment, ""] if any(segment == "" for segment, _ in counts) else list(Segment)
+
+
+def _rows(counts: Counter, name: str, words: type[StrEnum]) -> list[dict]:
+    wanted = [*words, ""] if any(word == "" for word, _ in counts) else list(words)
     return [
-        {"segment": str(segment)} | {tier.value: counts.get((segment, tier), 0) for tier in Tier}
-        for segment in segments
+        {name: str(word)} | {tier.value: counts[str(word), tier.value] for tier in Tier} for word in wanted
     ]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db.models import (
     Case,
@@ -51,18 +52,33 @@ SEGMENT = _known("customer__segment", Segment)
 _ROSE = Q(risk_tier=Tier.HIGH, then__in=[Tier.MEDIUM, Tier.LOW]) | Q(risk_tier=Tier.MEDIUM, then=Tier.LOW)
 
 
-def collect(run: PipelineRun) -> dict:
-    """The fields of the run's PortfolioSnapshot, but for the run itself. The customers' values and segments
-    are taken as they stand at this moment. Every customer counts with what holds, whichever run concluded it;
-    that is read once, and once more for those whose tier rose."""
+class Counted(NamedTuple):
+    """What holds as a run ends: by stage, segment, currency and tier how many customers, of how many the
+    value is known, and what these are worth together (`cells`), and how many moved from one tier to another
+    in each segment (`moves`) since the run `since`, where there was one before."""
+
+    since: PipelineRun | None
+    cells: list[list]
+    moves: list[list]
+
+
+def count(run: PipelineRun) -> Counted:
+    """The customers' values and segments are taken as they stand at this moment. Every customer counts with
+    what holds, whichever run concluded it."""
     before = latest_before(run)
     since = before and before.run
     cells, moves = _counted(run, since)
+    return Counted(since, cells, moves if since else [])
+
+
+def collect(run: PipelineRun, counted: Counted) -> dict:
+    """The fields of the run's PortfolioSnapshot, but for the run itself."""
+    since = counted.since
     return {
         "as_of": run.as_of,
         "since_id": since and since.pk,
-        "cells": cells,
-        "moves": moves if since else [],
+        "cells": counted.cells,
+        "moves": counted.moves,
         "risen": _risen(run, since) if since else [],
         "protected": protected(run.as_of),
     }

@@ -6,10 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q, QuerySet
 
-from journeys import held
 from journeys.domain.kpis import KPIS, Kpi, KpiStatus, KpiTier, headline, status_of
 from journeys.models import Customer, PipelineRun
 from journeys.reports.portfolio import revenue
@@ -39,13 +37,14 @@ class Figure(NamedTuple):
 
 def kpi_results(scope: Scope, facts: Mapping) -> dict:
     """What the step KPI stores. `facts` are what the run itself has counted: customers, received and orphaned
-    signals, and the seconds of its steps over customers. What rests on costs comes with the return."""
+    signals, the seconds of its steps over customers, and the cells of its snapshot. What rests on costs comes
+    with the return."""
     learnt, saved = learn(scope)
     figures = {
         "data_completeness": [_completeness()],
         "orphaned_share": [Figure(facts["orphaned"], facts["received"])],
         "evaluation_seconds_per_1000": [Figure(facts["seconds"], facts["customers"] / 1000)],
-        "revenue_at_risk_share": _at_risk(scope),
+        "revenue_at_risk_share": _at_risk(facts["cells"]),
         "revenue_preserved_reported": _preserved_reported(scope, saved),
     } | {
         name: [Figure(total if number else None, number)]
@@ -111,18 +110,12 @@ def _completeness() -> Figure:
     return Figure(sum(counts.values()), customers * len(_DUE))
 
 
-def _at_risk(scope: Scope) -> list[Figure]:
+def _at_risk(cells: Iterable[list]) -> list[Figure]:
     """The amounts of each currency, each customer once, by what holds as the run ends; as the portfolio page
     has them."""
-    rows = held.after(scope.run).order_by().values_list("customer__currency", "risk_tier")
-    counted_by_tier = rows.annotate(
-        customers=Count("pk"),
-        known=Count("customer__account_value"),
-        value=Coalesce(Sum("customer__account_value"), Decimal(0)),
-    )
     return [
         Figure(None if row.at_risk is None else _cents(row.at_risk), _cents(row.total), row.currency)
-        for row in revenue(["", "", *cell] for cell in counted_by_tier)
+        for row in revenue(cells)
         if row.total
     ]
 
