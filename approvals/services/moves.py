@@ -40,33 +40,9 @@ def unmoved(request: ApprovalRequest) -> QuerySet[ApprovalRequest]:
     )
 
 
-def move(
-    request: ApprovalRequest,
-    after: Status,
-    actor: Actor,
-    reason: str,
-    *,
-    now: datetime,
-    authority: Authority | None = None,
-    execute_by: datetime | None = None,
-    only_if_unused: bool = False,
-    days: Mapping[str, date] | None = None,
-) -> int:
-    """Returns the event's number. Raises AlreadyDecided as `move_unrecorded`. `days` are those that the
-    subject asked for and was given."""
-    event = move_unrecorded(
-        request,
-        after,
-        actor,
-        reason,
-        now=now,
-        authority=authority,
-        execute_by=execute_by,
-        only_if_unused=only_if_unused,
-    )
-    if days:
-        subject_of(request.kind).on_days(request, days, actor, reason)
-    return record([event])[0]
+def move(*args, **options) -> int:
+    """`move_unrecorded`, recorded. Returns the event's number. Raises AlreadyDecided."""
+    return record([move_unrecorded(*args, **options)])[0]
 
 
 def move_unrecorded(
@@ -79,9 +55,10 @@ def move_unrecorded(
     authority: Authority | None = None,
     execute_by: datetime | None = None,
     only_if_unused: bool = False,
+    days: Mapping[str, date] | None = None,
 ) -> Event:
     """Returns the event, which the caller records in the same transaction. Zero rows touched: somebody was
-    first, and AlreadyDecided says who.
+    first, and AlreadyDecided says who. `days` are those that the subject asked for and was given.
 
     Locks are always taken in this order: request, subject's row, head of the audit. So no two transactions
     can wait for each other.
@@ -96,7 +73,10 @@ def move_unrecorded(
         raise already_decided(get(request.pk))
     request.status, request.decided_at, request.execute_by = after, now, execute_by
     request.approvals_given = given
-    subject_of(request.kind).on_end(request, actor)
+    subject = subject_of(request.kind)
+    subject.on_end(request, actor)
+    if days:
+        subject.on_days(request, days, actor, reason)
     details = {"authority": authority.value} if authority else {}
     word = f"request.{after}"
     return event_of(word, request, actor, before=before, after=after, reason=reason, details=details)

@@ -75,6 +75,7 @@ class Context:
 
     @cached_property
     def deciders(self) -> Deciders:
+        """As of when this process took the run up. Who may decide only since is seen by the sweep."""
         return Deciders()
 
     @cached_property

@@ -15,7 +15,8 @@ from journeys.models import Assessment, Bell, MadeDue, Mark
 BELL = "marks"
 # Whoever claimed marks and has not taken them off by then has died.
 CLAIM = timedelta(minutes=2)
-# What waits longer than that was announced by no bell, or by one that got lost, or was left by who died.
+# What waits longer than that was announced by no bell, or by one that got lost, or was left by
+# whoever died.
 UNHEARD = timedelta(seconds=30)
 
 

@@ -52,15 +52,13 @@ def find_moved(waiting: Mapping[str, Case], *, policy: Policy, rules: PolicyDocu
     return [moved for moved in found if moved]
 
 
-def refresh_moved(found: Sequence[Moved]) -> int:
-    """Bring them up to date, inside the caller's transaction. Returns how many were: what somebody has just
-    decided or changed stays as it is."""
+def refresh_moved(found: Sequence[Moved]) -> None:
+    """Bring them up to date, inside the caller's transaction. What somebody has just decided or changed stays
+    as it is."""
     fields = {moved.news.request.subject_key: moved.fields for moved in found}
-    refreshed = refresh([moved.news for moved in found], actor=PIPELINE)
-    for request in refreshed:
+    for request in refresh([moved.news for moved in found], actor=PIPELINE):
         pending = Intervention.objects.filter(pk=request.subject_key, status=InterventionStatus.PENDING)
         pending.update(**fields[request.subject_key])
-    return len(refreshed)
 
 
 def _moved(
