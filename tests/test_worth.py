@@ -1,15 +1,12 @@
 """What a run stores of what it was worth: every figure against an independent count of the rows."""
 
 import json
-import tracemalloc
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, Decision
@@ -29,8 +26,6 @@ from journeys.models import (
     Signal,
 )
 from journeys.reports import worth
-from journeys.reports.worth.charts import spark
-from journeys.services.policies import in_force
 from tests import acting
 from tests.by_hand import (
     AS_OF,
@@ -43,7 +38,7 @@ from tests.by_hand import (
     run_row,
 )
 from tests.runs import SAMPLE_DAY, run_pipeline
-from tests.worth import facts_of, kpi, results_of
+from tests.worth import kpi, results_of
 
 pytestmark = pytest.mark.django_db
 
@@ -426,66 +421,7 @@ def test_a_target_that_the_policy_leaves_out_leaves_the_headline_too(policy_with
     }
 
 
-# How it moves, and what it rests on
-
-
-def test_a_figure_says_how_it_stood_in_the_last_run_and_a_month_before():
-    def stored(value, as_of, **more):
-        kept = {"kpis": [{"name": "proactive_share", "currency": "", "value": value}]}
-        return run_row(as_of=as_of, results=kept, **more)
-
-    stored(0.1, AS_OF - days(45))
-    stored(0.2, AS_OF - days(31))
-    stored(0.3, AS_OF - days(29))
-    stored(0.4, AS_OF - days(1))
-    stored(0.5, AS_OF - days(1), status="failed")
-    stored(0.6, AS_OF - days(1), scope="customer", customer=a_customer())
-    row = kpi(results_of(run_row()), "proactive_share")
-    assert (row["last_run"], row["month_ago"]) == (0.4, 0.2)
-    assert [value for _, value in row["past"]] == [0.3, 0.4, row["value"]]
-    assert [day for day, _ in row["past"]] == [(AS_OF - days(back)).isoformat() for back in (29, 1, 0)]
-
-
-def test_a_trend_is_drawn_where_two_days_are_known_and_broken_where_one_is_not():
-    def drawn(*values):
-        return spark([(AS_OF + days(number), value) for number, value in enumerate(values)])
-
-    assert drawn() == drawn(0.5) == drawn(None, 0.5) == ()
-    assert drawn(1.0, 3.0) == ("1,18.0 99,2.0",)
-    assert drawn(2.0, 2.0) == ("1,10.0 99,10.0",)
-    assert len(drawn(1.0, 2.0, None, 2.0, 1.0)) == 2
-
-
-def test_the_report_draws_trends_and_calibration_only_of_what_is_known(lived):
-    page = reports.render_html(lived.report)
-    trends = [row for row in lived.results["kpis"] if len([v for _, v in row["past"] if v is not None]) > 1]
-    assert page.count('class="spark"') == len(trends)
-    bands = lived.results["learning"]["calibration"]["bands"]
-    enough = any(band["off"] is not None for band in bands)
-    assert ("report-chart-calibration" in page) == enough
-    for band in bands:
-        assert f'<td>{band["band"]}<td class="n">{band["count"]} of {band["of"]}' in page
-    unknown = json.loads(json.dumps(lived.report))
-    unknown["worth"]["learning"]["calibration"]["bands"] = []
-    assert "Whether the churn score says what happens is not known" in reports.render_html(unknown)
-
-
-def test_a_calibrated_band_has_a_column_and_one_with_too_few_has_none(lived):
-    report = json.loads(json.dumps(lived.report))
-    report["worth"]["learning"]["calibration"] = {
-        "of": "2025-01-01",
-        "days": 30,
-        "bands": [
-            {"band": ".2–.3", "count": 12, "of": 48, "value": 0.25, "expected": 0.25, "off": False},
-            {"band": ".6–.7", "count": 1, "of": 3, "value": 1 / 3, "expected": 0.65, "off": None},
-        ],
-    }
-    page = reports.render_html(report)
-    chart = page[page.index('id="report-chart-calibration-title"') :].split("</svg>")[0]
-    assert ".2–.3" in chart
-    assert ".6–.7" not in chart
-    assert "12 of 48<td>as it says" in page
-    assert "1 of 3<td>too few to say" in page
+# What it rests on
 
 
 def test_a_review_takes_from_the_opening_by_who_decided_to_the_decision(people, sample_run, live):
@@ -513,89 +449,3 @@ def test_the_report_can_be_had_as_json(sample_run, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report == PipelineRun.objects.get(pk=sample_run.pk).report
     assert report["worth"]["kpis"][0]["name"] == "runs_finished"
-
-
-def test_the_number_of_queries_depends_on_no_number_of_rows():
-    def queries(customers: int) -> int:
-        run = run_row()
-        for _ in range(customers):
-            customer = an_assessment(run).customer
-            an_outcome(an_intervention(customer=customer))
-            an_intervention(status="rejected")
-        scope = worth.scope_of(run, in_force().rules)
-        with CaptureQueriesContext(connection) as captured:
-            worth.roi_results(scope, worth.kpi_results(scope, facts_of(scope)))
-        return len(captured)
-
-    assert queries(1) == queries(40)
-
-
-def many_done(number: int) -> PipelineRun:
-    """So many executed interventions, each of another customer, with an outcome of its own figures."""
-    run = run_row()
-    made = timezone.now()
-    people = Customer.objects.bulk_create(
-        Customer(customer_id=f"M{number}-{n}", account_value=n, currency="USD") for n in range(number)
-    )
-    done = Intervention.objects.bulk_create(
-        Intervention(
-            intervention_id=f"iv-{customer.pk}",
-            customer=customer,
-            agent_name="x",
-            origin="machine",
-            run=run,
-            recommended_action="general_checkin",
-            channel="email",
-            status="executed",
-            as_of=AS_OF,
-            generated_at=made,
-            ended_at=made,
-        )
-        for customer in people
-    )
-    Execution.objects.bulk_create(
-        Execution(
-            intervention=row,
-            idempotency_key=row.pk,
-            status="done",
-            mode="live",
-            channel="email",
-            claimed_at=made,
-        )
-        for row in done
-    )
-    Outcome.objects.bulk_create(
-        Outcome(
-            outcome_id=f"o-{row.pk}",
-            intervention=row,
-            outcome="resolved",
-            resolution_time_days=n / 7,
-            estimated_revenue_saved=n,
-            measured_at=AS_OF,
-        )
-        for n, row in enumerate(done)
-    )
-    return run
-
-
-def test_an_intervention_takes_next_to_no_memory_however_different_its_outcome():
-    def peak(number: int) -> int:
-        run = many_done(number)
-        if connection.vendor == "postgresql":
-            # Its server may have looked at the tables while they were empty, and would plan for that.
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE")
-        scope = worth.scope_of(run, in_force().rules)
-        tracemalloc.start()
-        run.results = worth.roi_results(scope, worth.kpi_results(scope, facts_of(scope)))
-        reports.build(run)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        Intervention.objects.update(as_of=AS_OF - days(400))
-        return most
-
-    # What is read first stays in memory, whatever comes after.
-    peak(10)
-    few, many = peak(200), peak(2200)
-    # 100,000 of them take less than 150 MiB.
-    assert (many - few) / 2000 < 1500

@@ -2,18 +2,13 @@
 
 from journeys.models import PipelineRun
 from journeys.reports import snapshots, worth
-from journeys.reports.worth import Scope
-
-
-def facts_of(scope: Scope) -> dict:
-    """Of a run that nobody carried out."""
-    counted = {"customers": 0, "received": 0, "orphaned": 0, "seconds": 0.0}
-    return counted | {"cells": snapshots.count(scope.run).cells}
 
 
 def results_of(run: PipelineRun, rules=None, **facts) -> dict:
     scope = worth.scope_of(run, rules or run.policy.rules)
-    return worth.roi_results(scope, worth.kpi_results(scope, facts_of(scope) | facts))
+    counted = {"customers": 0, "received": 0, "orphaned": 0, "seconds": 0.0}
+    counted |= {"cells": snapshots.count(run).cells}
+    return worth.roi_results(scope, worth.kpi_results(scope, counted | facts))
 
 
 def kpi(results: dict, name: str, currency: str | None = None) -> dict:
