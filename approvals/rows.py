@@ -3,12 +3,12 @@
 For what is written by the hundred thousand, where `bulk_create` takes most of the time. No signal is sent.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter
 
+import orjson
 from django.db import connection, models
 
 # Below this COPY is not worth its round trips.
@@ -139,8 +139,8 @@ def _to_database(field: models.Field) -> Callable | None:
     return None
 
 
-# Looking for circles takes a quarter of the time; one would end in a RecursionError all the same.
-_json = json.JSONEncoder(check_circular=False).encode
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _moment(value: datetime) -> str:

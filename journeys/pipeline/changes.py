@@ -7,6 +7,8 @@ from datetime import date
 from hashlib import blake2b
 from typing import NamedTuple
 
+import orjson
+
 from journeys.cases import Case, Span
 from journeys.domain.due import Lines
 from journeys.domain.vocabulary import Disposition
@@ -101,8 +103,7 @@ def _digest(case: Case, policy_id: int, disposition: str, reason: str, detail: s
         risk.tier, risk.urgency, plan.action, plan.channel, disposition, reason, detail if reason else "",
         *case.person_reasons, *summary.reasons,
     )  # fmt: skip
-    text = "\n".join(map(str, told))
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(blake2b(orjson.dumps(told), digest_size=8).digest(), "big", signed=True)
 
 
 def _due_on(case: Case, as_of: date, lines: Lines) -> date | None:
