@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -20,6 +21,15 @@ class JourneysConfig(AppConfig):
         for subject in SUBJECTS:
             subjects.register(subject)
         post_migrate.connect(_install_schedules, sender=self)
+        connection_created.connect(_interpret_queries)
+
+
+def _interpret_queries(*, connection, **kwargs) -> None:
+    """PostgreSQL compiles a query that it thinks long, which takes some 200 ms here: longer than it saves.
+    Each connection says so for itself, as a pooler between refuses it among the options of a connection."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET jit = off")
 
 
 def _install_schedules(*, using: str, **kwargs) -> None:

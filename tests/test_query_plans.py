@@ -22,9 +22,10 @@ from approvals.services import clocks
 from journeys import cases, history, score_history
 from journeys.bench.world import Size, fill
 from journeys.cases import Span
-from journeys.models import Customer, Intervention, Mark, PipelineRun, Policy, RunRange
+from journeys.models import Customer, Finding, Intervention, Mark, PipelineRun, Policy, RunRange
 from journeys.pipeline import ranges
 from journeys.services import execution, marks
+from journeys.table_statistics import refresh_statistics
 from tests.desk import QUEUE, client_of
 from tests.plans import Plan, plans_of
 
@@ -223,6 +224,29 @@ def test_sqlite_takes_every_whole_index_of_a_table_for_as_long_as_the_table(worl
         said = {index: int(stat.split()[0]) for index, stat in cursor.fetchall()}
     assert said.pop("journeys_one_open_intervention") < there
     assert set(said.values()) == {there}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite gathers none by itself")
+def test_postgresql_is_told_of_a_table_that_has_grown_many_times_over(world):
+    """As by the first run of an installation whose empty tables somebody has analysed."""
+    believed = "SELECT reltuples FROM pg_class WHERE oid = 'journeys_finding'::regclass"
+    with connection.cursor() as cursor:
+        cursor.execute(believed)
+        assert cursor.fetchone()[0] < 100
+        Finding.objects.bulk_create(
+            Finding(kind="orphan_signal", subject=str(number), digest=f"{number:064}")
+            for number in range(3_000)
+        )
+        refresh_statistics()
+        cursor.execute(believed)
+        assert cursor.fetchone() == (Finding.objects.count(),)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")
+def test_postgresql_compiles_no_query(world):
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)
 
 
 def test_who_looks_for_signals_of_nobody_does_not_read_all_signals(world):

@@ -16,7 +16,7 @@ from journeys.bench.processes import cpu_seconds, peak_mib
 from journeys.models import Customer, PipelineRun, Signal
 from journeys.reports import snapshots, worth
 from journeys.services.policies import in_force
-from journeys.sqlite_statistics import refresh_statistics
+from journeys.table_statistics import refresh_statistics
 
 # Of 100 requests of the world so many are executed; the window is 30 days, the run's own day included.
 _EXECUTED, _DAYS = 0.62, 29

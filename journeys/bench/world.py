@@ -44,7 +44,7 @@ from journeys.models import (
     Signal,
 )
 from journeys.services.proposals import KIND
-from journeys.sqlite_statistics import refresh_statistics
+from journeys.table_statistics import refresh_statistics
 
 CHECKPOINT = timedelta(days=30)
 WEEKS = 104

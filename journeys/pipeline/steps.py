@@ -33,7 +33,7 @@ from journeys.pipeline.urgent import Candidate, MostUrgent, rank
 from journeys.reports import snapshots, worth
 from journeys.services import allowance, findings, marks, measuring
 from journeys.services.proposals import Proposal
-from journeys.sqlite_statistics import refresh_statistics
+from journeys.table_statistics import refresh_statistics
 
 
 class Part(NamedTuple):

@@ -1,0 +1,56 @@
+"""What the database knows of its own tables, from which it chooses how to look something up."""
+
+from django.apps import apps
+from django.db import connection
+
+from journeys.models import Execution, Intervention, Outcome
+
+# So many rows of each index are looked at: enough to tell a range of days from a whole table.
+_ROWS = 400
+# From so few rows SQLite guesses how many there are in all, of each index another number, and passes over
+# the one that is in order for another that seems smaller. A partial index does hold fewer.
+_AS_MANY_IN_EACH = """
+UPDATE sqlite_stat1 SET stat = %s || substr(stat, instr(stat, ' '))
+WHERE tbl = %s
+    AND idx NOT IN (SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '%% WHERE %%')
+"""
+# By pages: how many rows there are is just what PostgreSQL does not know.
+_GROWN = """
+SELECT relname FROM pg_class
+WHERE relname = ANY(%s) AND pg_table_is_visible(oid)
+    AND pg_relation_size(oid) > (2 * greatest(relpages, 0) + 10) * current_setting('block_size')::int
+"""
+
+
+def refresh_statistics() -> None:
+    """Gather them anew where a run has made them wrong. Without them SQLite takes the wrong index where a
+    hundred thousand interventions are counted. PostgreSQL sees to it by itself, but only once a minute: of
+    a table that was empty when it last looked it believes so until then, and goes through all of it for
+    each of its rows."""
+    if connection.vendor == "sqlite":
+        _gather_on_sqlite()
+    else:
+        _gather_what_has_grown()
+
+
+def _gather_on_sqlite() -> None:
+    """Only of what is counted: the pages of all else are written for the plans that it makes without."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA analysis_limit = {_ROWS}")
+        for model in (Intervention, Execution, Outcome):
+            table = model._meta.db_table
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(table)}")
+            cursor.execute(_AS_MANY_IN_EACH, [model.objects.count(), table])
+        cursor.execute("ANALYZE sqlite_master")  # which reads in what was just written
+
+
+def _gather_what_has_grown() -> None:
+    tables = [
+        model._meta.db_table
+        for label in ("journeys", "approvals")
+        for model in apps.get_app_config(label).get_models()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_GROWN, [tables])
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(table)}")
