@@ -1,9 +1,11 @@
 """A run over the portfolio that all workers carry out together: cut, claimed, taken over, finished once."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -14,6 +16,7 @@ from journeys import pipeline
 from journeys.models import Assessment, Customer, Intervention, JourneyState, PipelineRun, RunRange, Signal
 from journeys.models.runs import HEARTBEAT_LIMIT
 from journeys.pipeline import looking, ranges, together
+from journeys.pipeline.totals import Totals
 from journeys.services import policies
 from tests.acting import together as at_the_same_time
 from tests.runs import planned_run, run_pipeline
@@ -144,6 +147,70 @@ def test_a_range_is_claimed_once(portfolio):
         claims.append(claim)
     assert len({claim.range_id for claim in claims}) == len(claims) == 5
     assert {claim.part.alone for claim in claims} == {False}
+
+
+def test_who_has_time_left_takes_the_next_range_in_the_transaction_that_writes_one(portfolio):
+    run = begun()
+    claim = ranges.claim(run, until=time.monotonic() + 60)
+    numbers = []
+    while claim:
+        numbers.append(RunRange.objects.get(pk=claim.range_id).number)
+        look_at(run, claim)
+        statuses = list(RunRange.objects.order_by("number").values_list("status", flat=True))
+        assert statuses == (["done"] * len(numbers) + ["claimed"] + ["waiting"] * 5)[:5]
+        claim = claim.following
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_who_has_no_time_left_or_whose_run_is_cancelled_takes_no_other_range(portfolio):
+    run = begun()
+    late = ranges.claim(run)
+    look_at(run, late)
+    assert late.following is None
+    in_time = ranges.claim(run, until=time.monotonic() + 60)
+    pipeline.cancel(run.pk, actor=pipeline.SCHEDULE)
+    look_at(run, in_time)
+    assert in_time.following is None
+    assert RunRange.objects.filter(status="waiting").count() == 3
+
+
+def test_what_is_rolled_back_takes_no_range_along(portfolio):
+    run = begun()
+    claim = ranges.claim(run, until=time.monotonic() + 60)
+    with transaction.atomic():
+        claim.done(Totals(), [])
+        transaction.set_rollback(True)
+    assert RunRange.objects.filter(status="claimed").count() == 1
+    look_at(run, claim)
+    assert RunRange.objects.filter(status="claimed").count() == 1
+    assert claim.following.range_id != claim.range_id
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one writer in at a time")
+@pytest.mark.django_db(transaction=True)
+def test_a_range_that_somebody_has_in_hand_is_passed_over_and_not_waited_for(portfolio):
+    run = begun()
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold_the_first() -> None:
+        with transaction.atomic():
+            list(RunRange.objects.select_for_update().filter(number=0))
+            held.set()
+            go_on.wait(30)
+        connection.close()
+
+    other = threading.Thread(target=hold_the_first)
+    other.start()
+    try:
+        assert held.wait(30)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        assert RunRange.objects.get(pk=ranges.claim(run).range_id).number == 1
+    finally:
+        go_on.set()
+        other.join()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
 
 
 def test_whoever_only_was_slow_writes_nothing_once_another_has_taken_over(portfolio):

@@ -2,10 +2,12 @@
 whoever holds its claim at that moment; a claim that has grown silent is anybody's."""
 
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,11 +30,17 @@ class Lost(Exception):
     """Somebody else has taken the range over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
+    """A range in hand. Whoever holds it goes on until the moment `until` (of time.monotonic): `following` is
+    the range that they took as this one was done."""
+
+    run: PipelineRun
     range_id: int
     token: str
     part: Part
+    until: float = 0.0
+    following: "Claim | None" = None
 
     def hold(self) -> None:
         """First in the transaction that writes the range: nobody else writes it until that has ended. Raises
@@ -42,10 +50,15 @@ class Claim:
             raise Lost
 
     def done(self, totals: Totals, left: list[Candidate]) -> None:
-        """In the same transaction. `left` are those for the second look."""
+        """Last in the same transaction. `left` are those for the second look.
+
+        The next range is taken along: on SQLite another worker writes right afterwards, and whoever took one
+        by itself would wait for them instead of reading."""
         RunRange.objects.filter(pk=self.range_id).update(
             status=RunRange.Status.DONE, totals=totals.as_json(), left=left
         )
+        goes_on = time.monotonic() < self.until
+        self.following = claim(self.run, until=self.until) if goes_on else None
 
 
 def cut(run: PipelineRun) -> int:
@@ -87,20 +100,27 @@ def second_look(left: Iterable[Candidate], most: int) -> list[Part]:
     return [Part(Span(ids=tuple(chunk)), False, frozenset(decided.intersection(chunk))) for chunk in chunks]
 
 
-def claim(run: PipelineRun) -> Claim | None:
-    """The next range that nobody looks at; None where there is none, or the run has ended or is to end."""
+def claim(run: PipelineRun, *, until: float = 0.0) -> Claim | None:
+    """The next range that nobody looks at; None where there is none, or the run has ended or is to end.
+
+    Within the transaction that writes another range it is the last thing that is locked, and it waits for
+    nobody: a row that somebody else has in hand is passed over.
+    """
     while True:
         now = timezone.now()
         goes_on = Q(run__status=PipelineRun.Status.RUNNING, run__cancelled_at__isnull=True)
         silent = Q(status=RunRange.Status.CLAIMED, beat_at__lt=now - SILENCE)
         free = Q(status=RunRange.Status.WAITING) | silent
-        row = RunRange.objects.filter(free, goes_on, run=run).order_by("number").first()
-        if row is None:
-            return None
-        token = secrets.token_hex(8)
-        unclaimed = RunRange.objects.filter(free, pk=row.pk, token=row.token)
-        if unclaimed.update(status=RunRange.Status.CLAIMED, token=token, beat_at=now):
-            return Claim(row.pk, token, _part(row, alone=run.counts["ranges"] == 1))
+        with transaction.atomic():
+            rows = RunRange.objects.select_for_update(skip_locked=True, of=("self",))
+            row = rows.filter(free, goes_on, run=run).order_by("number").first()
+            if row is None:
+                return None
+            token = secrets.token_hex(8)
+            unclaimed = RunRange.objects.filter(free, pk=row.pk, token=row.token)
+            if unclaimed.update(status=RunRange.Status.CLAIMED, token=token, beat_at=now):
+                part = _part(row, alone=run.counts["ranges"] == 1)
+                return Claim(run, row.pk, token, part, until)
 
 
 def _part(row: RunRange, *, alone: bool) -> Part:

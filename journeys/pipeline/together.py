@@ -109,17 +109,20 @@ def _cut_second_look(context: Context) -> bool:
 
 def _take_turn(context: Context) -> bool:
     """Take ranges until the turn is over, or none is free: then True."""
-    until = time.monotonic() + TURN
-    context.urgent.see(ranges.left_so_far(context.run))
+    run, until = context.run, time.monotonic() + TURN
+    context.urgent.see(ranges.left_so_far(run))
     with collector_at_rest():
-        while claim := ranges.claim(context.run):
+        claim = ranges.claim(run, until=until)
+        while claim:
             try:
                 batch = look_at(context, claim.part, claim)
             except ranges.Lost:
+                claim = ranges.claim(run, until=until)
                 continue
             context.urgent.see(batch.for_second_look)
-            _tell(context.run)
-            if time.monotonic() > until:
+            _tell(run)
+            claim = claim.following
+            if claim is None and time.monotonic() >= until:
                 return False
     return True
 
@@ -128,7 +131,8 @@ def _tell(run: PipelineRun) -> None:
     """Once in a while, by whoever comes by: how far all have come together."""
     now = timezone.now()
     due = PipelineRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - _TELL_EVERY)
-    if due.update(heartbeat_at=now):
+    # Read first: on SQLite an update waits for whoever writes, even where there is nothing to update.
+    if due.exists() and due.update(heartbeat_at=now):
         told = _context(run)
         told.totals = ranges.totals_of(run)
         Recorder(told, save=True).beat(RANGE_STEPS)
