@@ -22,6 +22,7 @@ from journeys.services.proposals import (
     Proposal,
     draft,
     find_moved,
+    hold_requests,
     open_proposals,
     prepare_proposals,
     refresh_moved,
@@ -62,6 +63,7 @@ def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dic
 
     Raises IntegrityError where somebody else began something with one of the customers, or concluded
     something about one, since the range was read."""
+    hold_requests(conclusions.drafts, conclusions.moved)
     if context.run.scope == PipelineRun.Scope.MARKED:
         # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
         # while waiting for that, and here the head would wait for the mark.

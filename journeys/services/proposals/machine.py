@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db import IntegrityError
 from django.db.models import Max
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Origin, PersonReason, label
 from journeys.models import Intervention, PipelineRun, Policy
 from journeys.services.proposals.ends import status_after
+from journeys.services.proposals.refreshing import Moved
 from journeys.services.proposals.requests import (
     AGENT,
     KIND,
@@ -88,11 +90,28 @@ def prepare_proposals(
     return Drafts(proposals, interventions, prepared_all(Intervention, interventions), opening)
 
 
+def hold_requests(drafts: Drafts, moved: Sequence[Moved]) -> None:
+    """Lock the requests that a run replaces or brings up to date, in the order of their keys, before all else
+    of the caller's transaction: whoever decides one of them holds it while waiting for the audit's head.
+
+    Raises django.db.IntegrityError where somebody has decided one that was to be replaced.
+    """
+    replaced = {proposal.replaces for proposal in drafts.proposals if proposal.replaces}
+    keys = replaced | {one.news.request.subject_key for one in moved}
+    if not keys:
+        return
+    rows = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=keys)
+    waiting = rows.order_by("pk").select_for_update().values_list("subject_key", flat=True)
+    if not replaced <= set(waiting):
+        raise IntegrityError("What was to be replaced has been decided meanwhile.")
+
+
 def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
     """Write what a run proposes, each with its request, inside the caller's transaction, and let the policy
     decide those that are its own. Returns the rows in the same order.
 
-    Raises django.db.IntegrityError where somebody else has opened one for a customer meanwhile.
+    Call `hold_requests` before. Raises django.db.IntegrityError where somebody else has opened one for a
+    customer meanwhile.
     """
     proposals, interventions = drafts.proposals, drafts.interventions
     for proposal in proposals:
