@@ -65,7 +65,7 @@ def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dic
     something about one, since the range was read."""
     hold_requests(conclusions.drafts, conclusions.moved)
     if context.run.scope == PipelineRun.Scope.MARKED:
-        # Before the requests, which end with the audit's head: whoever marks a customer holds the mark
+        # Before requests are opened, which ends with the audit's head: whoever marks a customer holds the mark
         # while waiting for that, and here the head would wait for the mark.
         allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
     marks.take_off(batch.marks)
