@@ -53,8 +53,9 @@ def record_outcome(
         raise NotAuthorised("You have no permission to record outcomes.")
     actor = actor_of(user, door=door, address=address)
     with transaction.atomic():
+        # Its key stays: an outcome that comes in at this moment refers to it, and holds the audit's head.
         intervention = (
-            Intervention.objects.select_for_update(of=("self",))
+            Intervention.objects.select_for_update(of=("self",), no_key=True)
             .select_related("customer")
             .filter(pk=intervention_id)
             .first()

@@ -48,7 +48,7 @@ def _forget_assessments(keys: list[int]) -> None:
     mine = Assessment.objects.filter(pk__in=keys)
     forgotten = Counter(mine.values_list("run", "disposition"))
     runs = PipelineRun.objects.filter(pk__in={run for run, _ in forgotten}).order_by("pk")
-    for run in runs.only("counts").select_for_update():
+    for run in runs.only("counts").select_for_update(no_key=True):
         told = Counter(run.counts.get("forgotten", {}))
         told.update({word: number for (of, word), number in forgotten.items() if of == run.pk})
         PipelineRun.objects.filter(pk=run.pk).update(counts=run.counts | {"forgotten": dict(told)})

@@ -109,7 +109,8 @@ def leave_alone(*, customer_id: str, until: date, reason: str, actor: Actor, req
 
 
 def _locked(customer_id: str) -> Customer:
-    customer = Customer.objects.select_for_update().filter(pk=customer_id).first()
+    # Its key stays: a run that proposes something for the customer refers to it, and holds the audit's head.
+    customer = Customer.objects.select_for_update(no_key=True).filter(pk=customer_id).first()
     if customer is None:
         raise NotFound(f"There is no customer {customer_id}.")
     return customer
