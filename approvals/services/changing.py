@@ -7,6 +7,7 @@ from approvals import rules
 from approvals.audit import record
 from approvals.models import ApprovalRequest, user_key
 from approvals.rules import Actor, Proposer, Status
+from approvals.services import notices
 from approvals.services.moves import already_decided, event_of, get, unmoved
 from approvals.services.opening import replace_payload
 from approvals.services.people import actor_of, decider_of
@@ -133,6 +134,8 @@ def _change(
     )
     subject_of(request.kind).on_change(row)
     record([event_of("request.changed", row, actor, reason=reason, details={"changes": "; ".join(told)})])
+    if row.unroutable != request.unroutable:
+        notices.announce([row])
     return row
 
 

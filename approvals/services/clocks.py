@@ -70,8 +70,13 @@ def reroute_due(*, actor: Actor, at_most: int = AT_MOST) -> int:
     """Look again whether anybody can decide what nobody could: people and limits change. Returns how many
     can be decided by now."""
     stranded = ApprovalRequest.objects.pending().filter(unroutable=True).order_by("pk")
-    before = list(stranded[:at_most])
-    return sum(not mark_unroutable(request).unroutable for request in before)
+    rerouted = 0
+    for request in list(stranded[:at_most]):
+        with transaction.atomic():
+            if not mark_unroutable(request).unroutable:
+                notices.announce([request])
+                rerouted += 1
+    return rerouted
 
 
 def _each(requests: Iterable[ApprovalRequest], act: Callable[[ApprovalRequest], None]) -> int:

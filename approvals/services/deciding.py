@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals import rules
-from approvals.audit import record
+from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, Decision
 from approvals.rows import insert_all
 from approvals.rules import Actor, Authority, Proposer, RejectionCategory, Status, Verdict
@@ -159,10 +159,10 @@ def may_revoke(request: ApprovalRequest, user) -> bool:
     return True
 
 
-def supersede(request: ApprovalRequest, *, actor: Actor, reason: str) -> None:
-    """End a pending request because another proposal takes its place. Raises AlreadyDecided."""
-    with transaction.atomic():
-        move(request, Status.SUPERSEDED, actor, reason, now=timezone.now())
+def supersede(request: ApprovalRequest, *, actor: Actor, reason: str) -> Event:
+    """End a pending request because something else takes its place, and return the event: the caller records
+    it in the same transaction, once what takes its place is written. Raises AlreadyDecided."""
+    return move_unrecorded(request, Status.SUPERSEDED, actor, reason, now=timezone.now())
 
 
 def lapse(request_id: int, *, actor: Actor, reason: str) -> None:

@@ -49,7 +49,8 @@ def can_be_told(user) -> bool:
 
 def announce(requests: Iterable[ApprovalRequest], deciders: Deciders | None = None) -> None:
     """Tell who could decide them of those whose urgency is high, and who can mend it of those that nobody can
-    decide. Call it in the transaction that opened them."""
+    decide. Call it in the transaction that opened them, after what that records: whoever puts off a mail that
+    waits holds its row, and must not wait for the audit's head then."""
     if not enabled():
         return
     new, stranded = [], []
@@ -153,7 +154,7 @@ def _tell_of_many(about: str, users: Iterable, *, first: int) -> None:
     waiting = Notice.objects.select_for_update().filter(
         kind=Notice.Kind.MANY, state=Notice.State.WAITING, facts__about=about, recipient__in=users
     )
-    rows = {row.recipient_id: row.pk for row in waiting}
+    rows = {row.recipient_id: row.pk for row in waiting.order_by("pk")}
     Notice.objects.filter(pk__in=rows.values()).update(due_at=due_at)
     _write(
         Notice(

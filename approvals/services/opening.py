@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals import rules
-from approvals.audit import record
+from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, RequestRevision
 from approvals.rows import Prepared, insert_all, prepared_all
 from approvals.rules import Actor, Proposer, Status
@@ -102,9 +102,11 @@ def prepare_requests(
     return Opening(rows, asking, deciders, prepared_all(ApprovalRequest, rows))
 
 
-def open_prepared(opening: Opening, *, proposer: Actor) -> list[ApprovalRequest]:
+def open_prepared(
+    opening: Opening, *, proposer: Actor, superseded: Sequence[Event] = ()
+) -> list[ApprovalRequest]:
     """Open the requests inside the caller's transaction, all or none, and return their rows in the same
-    order.
+    order. `superseded` are the events of those whose place they take: recorded before them.
 
     One that nobody could decide is opened all the same, marked and recorded as unroutable. Raises
     django.db.IntegrityError where one is open for the same subject already.
@@ -112,7 +114,8 @@ def open_prepared(opening: Opening, *, proposer: Actor) -> list[ApprovalRequest]
     rows = opening.rows
     insert_all(ApprovalRequest, rows, opening.prepared)
     asking = {row.pk for row in opening.for_people}
-    events = [
+    events = list(superseded)
+    events += [
         event_of(
             "request.opened", row, proposer, after=Status.PENDING, facts={"for_people": row.pk in asking}
         )
@@ -124,11 +127,13 @@ def open_prepared(opening: Opening, *, proposer: Actor) -> list[ApprovalRequest]
     return rows
 
 
-def open_requests(new: Iterable[NewRequest], *, proposer: Actor) -> list[ApprovalRequest]:
-    """Prepare and open requests that people decide. Raises as `open_prepared`."""
+def open_requests(
+    new: Iterable[NewRequest], *, proposer: Actor, superseded: Sequence[Event] = ()
+) -> list[ApprovalRequest]:
+    """Prepare and open requests that people decide. As `open_prepared`."""
     opening = prepare_requests(new, proposer=proposer)
     with transaction.atomic():
-        return open_prepared(opening, proposer=proposer)
+        return open_prepared(opening, proposer=proposer, superseded=superseded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
     one since it was read, they were first, and it is left as it is.
     """
     deciders = Deciders() if news else None
-    rows, revisions, events, hastened = [], [], [], []
+    rows, revisions, events, told = [], [], [], []
     for item in news:
         request, new = item.request, item.new
         fields = {
@@ -170,11 +175,11 @@ def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
         revisions.append(_revision(request, actor, list(item.moved), "The facts moved."))
         rows.append(mark_unroutable(row, deciders))
         events.append(event_of("request.refreshed", row, actor, reason="; ".join(item.moved)))
-        if row.urgency != request.urgency:
-            hastened.append(row)
+        if row.urgency != request.urgency or row.unroutable != request.unroutable:
+            told.append(row)
     insert_all(RequestRevision, revisions)
     record(events)
-    notices.announce(hastened, deciders)
+    notices.announce(told, deciders)
     return rows
 
 
@@ -182,7 +187,7 @@ def replace_payload(
     request: ApprovalRequest, *, payload: dict, actor: Actor, changes: list, reason: str, fields: dict
 ) -> ApprovalRequest:
     """Compare-and-swap the payload of a pending request, and keep the old one as a revision. Called in a
-    transaction. Raises AlreadyDecided or Stale."""
+    transaction; whether anybody can decide it may be another matter then. Raises AlreadyDecided or Stale."""
     row = _swap_payload(request, payload, fields)
     _revision(request, actor, changes, reason).save()
     return mark_unroutable(row)
@@ -222,13 +227,12 @@ def _revision(request: ApprovalRequest, actor: Actor, changes: list, reason: str
 
 
 def mark_unroutable(request: ApprovalRequest, deciders: Deciders | None = None) -> ApprovalRequest:
-    """Look again whether anybody can decide it, after its payload or its editors changed."""
+    """Look again whether anybody can decide it, after its payload or its editors changed. Where that is
+    another matter now, the caller announces it, after what it records."""
     missing = (deciders or Deciders()).are_missing(request)
     if missing != request.unroutable:
         request.unroutable = missing
-        with transaction.atomic():
-            ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)
-            notices.announce([request])
+        ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)
     return request
 
 

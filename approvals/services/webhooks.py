@@ -103,9 +103,10 @@ def choose_events(
         with transaction.atomic():
             return _ask(endpoint, events, reason, actor)
     with transaction.atomic():
-        _withdraw(endpoint, actor)
+        withdrawn = _withdraw(endpoint, actor)
         _change(endpoint, events=events)
-        record([_event("webhook.changed", endpoint, actor, after="told of fewer events", reason=reason)])
+        told = _event("webhook.changed", endpoint, actor, after="told of fewer events", reason=reason)
+        record([*withdrawn, told])
     return None
 
 
@@ -123,14 +124,14 @@ def switch_off(endpoint: WebhookEndpoint, *, actor: Actor, reason: str) -> None:
     """For whoever may: a manager, or the worker whose message was answered with 410. Whatever somebody else
     changes at this moment, afterwards it is off. Raises Unchanged."""
     with transaction.atomic():
-        _withdraw(endpoint, actor)
+        withdrawn = _withdraw(endpoint, actor)
         on = WebhookEndpoint.objects.filter(pk=endpoint.pk, enabled=True)
         if not on.update(enabled=False, disabled_reason=reason[:400], revision=F("revision") + 1):
             raise Unchanged("It is off already.")
         if not actor.is_person:
             _tell_of_its_end(endpoint, reason)
         fail_what_waits()
-        record([_event("webhook.changed", endpoint, actor, after="off", reason=reason)])
+        record([*withdrawn, _event("webhook.changed", endpoint, actor, after="off", reason=reason)])
 
 
 def fail_what_waits() -> int:
@@ -292,12 +293,13 @@ def _ask(endpoint: WebhookEndpoint, events: list[str], reason: str, actor: Actor
         raise Refusal("A change of it waits for confirmation already: decide that first.") from error
 
 
-def _withdraw(endpoint: WebhookEndpoint, actor: Actor) -> None:
+def _withdraw(endpoint: WebhookEndpoint, actor: Actor) -> list[Event]:
     """What was asked before is not to be confirmed after it. Requests come first, as in every transaction of
-    the gate."""
+    the gate, and their events with the caller's own."""
     if request := waiting_for(endpoint):
         with suppress(AlreadyDecided):  # confirmed at this moment: the endpoint's own row tells
-            supersede(request, actor=actor, reason="The endpoint was changed meanwhile.")
+            return [supersede(request, actor=actor, reason="The endpoint was changed meanwhile.")]
+    return []
 
 
 def _tell_of_its_end(endpoint: WebhookEndpoint, reason: str) -> None:

@@ -64,16 +64,19 @@ def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dic
     Raises IntegrityError where somebody else began something with one of the customers, or concluded
     something about one, since the range was read."""
     hold_requests(conclusions.drafts, conclusions.moved)
-    if context.run.scope == PipelineRun.Scope.MARKED:
-        # Before requests are opened, which ends with the audit's head: whoever marks a customer holds the mark
-        # while waiting for that, and here the head would wait for the mark.
-        allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
-    marks.take_off(batch.marks)
     if batch.part.decided is None:
         _store_first_look(context, batch, conclusions)
     else:
         _put_right(context, batch)
+    # Whoever marks a customer holds what they wrote before while waiting for the mark, and the mark while
+    # waiting for the audit's head: so it is taken off after the states, and before the head is taken.
+    marks.take_off(batch.marks)
+    if context.run.scope == PipelineRun.Scope.MARKED:
+        allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
     opened = open_proposals(conclusions.drafts, policy=context.policy)
+    if conclusions.moved:
+        # After what others may be writing too: it takes the audit's head, and only what is held by now.
+        refresh_moved(conclusions.moved)
     return {intervention.customer_id: intervention for intervention in opened}
 
 
@@ -94,7 +97,6 @@ def _store_first_look(context: Context, batch: Range, conclusions: Conclusions) 
     Assignment.objects.bulk_create(
         [_assignment(case, arm, context) for case, arm in batch.entering], batch_size=500
     )
-    refresh_moved(conclusions.moved)
 
 
 def _put_right(context: Context, batch: Range) -> None:

@@ -1,5 +1,7 @@
 """How far execution goes. One person makes it more careful, at once; less careful takes two."""
 
+from contextlib import suppress
+
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -143,11 +145,11 @@ def _tighten(scope: str, value: str, mode: ExecutionMode, actor: Actor, reason: 
     with transaction.atomic():
         # What was asked before the stop is not to be confirmed after it. Requests come first, as in every
         # transaction of the gate.
+        withdrawn = []
         for request in ApprovalRequest.objects.pending().filter(kind=KIND, subject_key=_key(scope, value)):
-            try:
-                supersede(request, actor=actor, reason="Execution was made more careful meanwhile.")
-            except AlreadyDecided:
-                continue
+            with suppress(AlreadyDecided):
+                why = "Execution was made more careful meanwhile."
+                withdrawn.append(supersede(request, actor=actor, reason=why))
         row = _row(scope, value)
         # Whatever somebody else set meanwhile: this move is made from every less careful mode, and from no
         # other, so a stop is never lost and never weakened.
@@ -156,7 +158,7 @@ def _tighten(scope: str, value: str, mode: ExecutionMode, actor: Actor, reason: 
         moved = ExecutionSwitch.objects.filter(pk=row.pk, mode__in=less_careful)
         if not moved.update(mode=mode, changed_by=actor.name, changed_at=timezone.now()):
             raise Unchanged(f"Execution for {target(scope, value)} is at least as careful already.")
-        record([_changed(row, before, mode, actor, reason)])
+        record([*withdrawn, _changed(row, before, mode, actor, reason)])
 
 
 def _ask(

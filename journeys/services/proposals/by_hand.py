@@ -64,8 +64,10 @@ def propose(
                 channel = Channel.TASK
             past = history.past_of(cases.only(customer_id)).get(customer_id, history.NOTHING)
             _refuse_suppressed(case, past, action, channel, today, rules)
+            superseded = []
             if past.open_id:
-                supersede_pending(past.open_id, by=f"{label(action)}, proposed by {actor.name}")
+                by = f"{label(action)}, proposed by {actor.name}"
+                superseded.append(supersede_pending(past.open_id, by=by))
             intervention = _by_hand(case, action, channel, reason.strip(), actor, today, now)
             intervention.save(force_insert=True)
             text = render_content(case, action, channel, rules)
@@ -73,7 +75,7 @@ def propose(
             request = build_request(
                 intervention, case, text, policy=policy, rules=rules, now=now, reason=reason.strip()
             )
-            open_requests([request], proposer=actor)
+            open_requests([request], proposer=actor, superseded=superseded)
             make_due([customer_id])
     except IntegrityError as error:
         raise Suppressed("Something else was begun with this customer at this moment; look again.") from error

@@ -7,6 +7,7 @@ from django.db import IntegrityError
 from django.db.models import Max
 from django.utils import timezone
 
+from approvals.audit import Event
 from approvals.models import ApprovalRequest, AuditEvent
 from approvals.rows import Prepared, insert_all, prepared_all
 from approvals.rules import Authority, Status
@@ -91,19 +92,19 @@ def prepare_proposals(
 
 
 def hold_requests(drafts: Drafts, moved: Sequence[Moved]) -> None:
-    """Lock the requests that a run replaces or brings up to date, in the order of their keys, before all else
-    of the caller's transaction: whoever decides one of them holds it while waiting for the audit's head.
+    """Lock the requests that a run replaces or brings up to date, in the order of their keys. First in the
+    caller's transaction: whoever decides one of them holds it while waiting for the audit's head.
 
-    Raises django.db.IntegrityError where somebody has decided one that was to be replaced.
+    Raises django.db.IntegrityError where somebody has ended one that was to be replaced.
     """
     replaced = {proposal.replaces for proposal in drafts.proposals if proposal.replaces}
     keys = replaced | {one.news.request.subject_key for one in moved}
     if not keys:
         return
-    rows = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=keys)
-    waiting = rows.order_by("pk").select_for_update().values_list("subject_key", flat=True)
-    if not replaced <= set(waiting):
-        raise IntegrityError("What was to be replaced has been decided meanwhile.")
+    rows = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=keys).order_by("pk")
+    held = set(rows.select_for_update(no_key=True).values_list("subject_key", flat=True))
+    if not replaced <= held:
+        raise IntegrityError("What was to be replaced was decided meanwhile.")
 
 
 def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
@@ -114,11 +115,13 @@ def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
     customer meanwhile.
     """
     proposals, interventions = drafts.proposals, drafts.interventions
-    for proposal in proposals:
-        if proposal.replaces:
-            supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
+    superseded = [
+        supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
+        for proposal in proposals
+        if proposal.replaces
+    ]
     insert_all(Intervention, interventions, drafts.rows)
-    requests = open_prepared(drafts.opening, proposer=PIPELINE)
+    requests = open_prepared(drafts.opening, proposer=PIPELINE, superseded=superseded)
     for authority in (Authority.POLICY, Authority.AUTO_APPROVAL_FOR_TESTING):
         decided = [
             row for row, proposal in zip(requests, proposals, strict=True) if proposal.authority == authority
@@ -189,9 +192,12 @@ def draft(proposal: Proposal, *, run: PipelineRun) -> Intervention:
     )
 
 
-def supersede_pending(intervention_id: str, *, by: str) -> None:
-    request = ApprovalRequest.objects.get(kind=KIND, subject_key=intervention_id, status=Status.PENDING)
-    supersede(request, actor=PIPELINE, reason=f"Replaced by: {by}.")
+def supersede_pending(intervention_id: str, *, by: str) -> Event:
+    """As `supersede`. Raises django.db.IntegrityError where it was decided meanwhile."""
+    request = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key=intervention_id).first()
+    if request is None:
+        raise IntegrityError("What was to be replaced was decided meanwhile.")
+    return supersede(request, actor=PIPELINE, reason=f"Replaced by: {by}.")
 
 
 _POLICY_REASON = {
