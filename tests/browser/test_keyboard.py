@@ -130,6 +130,18 @@ def test_every_way_asks_with_the_name_and_what_was_typed(first, page):
     assert ApprovalRequest.objects.get(pk=first.pk).status == "pending"
 
 
+def test_who_answers_no_is_back_where_they_were_and_two_escapes_leave_the_field(first, page):
+    press(page, "j", "Enter")
+    page.wait_for_selector("#decide")
+    press(page, "a")
+    page.fill("#decide-reason", "Ask them.")
+    press(page, "Control+Enter", "Escape")
+    assert focused(page) == "decide-reason"
+    press(page, "Control+Enter", "Escape", "Escape", "c")
+    assert page.input_value("#decide-reason") == "Ask them."
+    assert page.locator("#decide input[name=verdict][value=ask_for_changes]").is_checked()
+
+
 def test_selecting_and_rejecting_several_asks_with_their_names(first, page):
     press(page, "x")
     assert "Move to a request first" in said(page)

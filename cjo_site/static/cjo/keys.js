@@ -146,7 +146,7 @@
 
   let byPointer = false; // whether the last press of a button came from a mouse or a finger
   let confirmed = null; // the form that may go
-  let asking = null; // [form, button, where the focus was]
+  let asking = null; // [form, button]
 
   // [value, words] of the verdict that was chosen in a form that has one.
   function verdictIn(form) {
@@ -197,7 +197,8 @@
       ...lines(form).map(([name, text]) => Object.assign(document.createElement(name), { textContent: text })),
     );
     one("#confirm-go").textContent = what;
-    asking = [form, button, document.activeElement];
+    asking = [form, button];
+    // Where the focus was, the dialog puts it back to as it closes.
     confirmDialog.showModal();
     one("#confirm-go").focus();
   }
@@ -207,9 +208,6 @@
     confirmed = form;
     confirmDialog.close();
     form.requestSubmit(button);
-  });
-  confirmDialog.addEventListener("close", () => {
-    if (asking[0] !== confirmed) asking[2]?.focus();
   });
   // A key that is held down answers no question.
   confirmDialog.addEventListener("keydown", (event) => {
