@@ -1,6 +1,7 @@
 """Writing many rows at once, past the ORM: by COPY where the database has it.
 
-For what is written by the hundred thousand, where `bulk_create` takes most of the time. No signal is sent.
+For what is written by the hundred thousand, where `bulk_create` and `bulk_update` take most of the time. No
+signal is sent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -82,6 +83,30 @@ def insert(
             otherwise = " ON CONFLICT DO NOTHING" if unless_there else ""
             statement = f"INSERT INTO {table} ({columns}) VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own models
             cursor.executemany(statement, rows)
+
+
+def update_each(
+    model: type[models.Model],
+    names: Sequence[str],
+    known_by: Sequence[str],
+    rows: Iterable[tuple] | Prepared,
+) -> int:
+    """Set the fields `names` of many rows, each to values of its own, where the fields `known_by` still read
+    as told: each of `rows` has the values of the first, then of the second, of which none may be null.
+    Returns how many were set: the caller looks whether these were all."""
+    if not isinstance(rows, Prepared):
+        rows = prepared(model, (*names, *known_by), rows)
+    if not rows:
+        return 0
+    table = connection.ops.quote_name(model._meta.db_table)
+    new, known = (
+        [f"{connection.ops.quote_name(field.column)} = %s" for field in _fields(model, tuple(fields))]
+        for fields in (names, known_by)
+    )
+    with connection.cursor() as cursor:
+        statement = f"UPDATE {table} SET {', '.join(new)} WHERE {' AND '.join(known)}"  # noqa: S608 - names of our own models
+        cursor.executemany(statement, rows)
+        return cursor.rowcount
 
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:

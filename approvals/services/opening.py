@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals import rules
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, RequestRevision
-from approvals.rows import Prepared, insert_all, prepared_all
+from approvals.rows import Prepared, insert_all, prepared, prepared_all, update_each
 from approvals.rules import Actor, Proposer, Status
 from approvals.services import notices
 from approvals.services.moves import already_decided, event_of, unmoved
@@ -145,15 +145,32 @@ class News:
     moved: Sequence[str]
 
 
-def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
-    """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
-    payloads are kept as revisions; approvals given so far are void, as they were given to something else.
+@dataclass(frozen=True, slots=True)
+class Refreshing:
+    """News that are ready to be put in the place of what was asked. `requests` are as they were when they
+    were read, and `fields` what is to be written of each; `to_announce` are those whose urgency, or whether
+    anybody can decide them, is another matter then."""
 
-    Called in a transaction. Returns those that were brought up to date: where somebody has decided or changed
-    one since it was read, they were first, and it is left as it is.
-    """
-    deciders = Deciders() if news else None
-    rows, revisions, events, told = [], [], [], []
+    requests: list[ApprovalRequest]
+    fields: Prepared
+    revisions: list[RequestRevision]
+    revision_fields: Prepared
+    events: list[Event]
+    to_announce: list[ApprovalRequest]
+    deciders: Deciders
+
+
+_REFRESHED = (
+    "title", "summary", "evidence", "person_reasons", "moved", "policy", "people_needed", "heightened",
+    "bulk_allowed", *Facets.__dataclass_fields__, "payload", "fingerprint", "revision", "approvals_given",
+    "unroutable",
+)  # fmt: skip
+_AS_IT_WAS = ("id", "status", "fingerprint")
+
+
+def prepare_refresh(news: Sequence[News], *, actor: Actor, deciders: Deciders) -> Refreshing:
+    """Make news ready for `refresh_prepared`, before the transaction that writes them."""
+    values, revisions, events, told = [], [], [], []
     for item in news:
         request, new = item.request, item.new
         fields = {
@@ -168,19 +185,39 @@ def refresh(news: Sequence[News], *, actor: Actor) -> list[ApprovalRequest]:
             "bulk_allowed": new.terms.bulk_allowed,
             **{name: getattr(new.facets, name) for name in Facets.__dataclass_fields__},
         }
-        try:
-            row = _swap_payload(request, new.payload, fields)
-        except (rules.AlreadyDecided, rules.Stale):
-            continue  # nothing of it was written
+        row = _with(request, _replacing(request, new.payload) | fields)
+        row.unroutable = deciders.are_missing(row)
+        as_it_was = (request.pk, request.status, request.fingerprint)
+        values.append((*(getattr(row, name) for name in _REFRESHED), *as_it_was))
         revisions.append(_revision(request, actor, list(item.moved), "The facts moved."))
-        rows.append(mark_unroutable(row, deciders))
         events.append(event_of("request.refreshed", row, actor, reason="; ".join(item.moved)))
         if row.urgency != request.urgency or row.unroutable != request.unroutable:
             told.append(row)
-    insert_all(RequestRevision, revisions)
-    record(events)
-    notices.announce(told, deciders)
-    return rows
+    return Refreshing(
+        [item.request for item in news],
+        prepared(ApprovalRequest, (*_REFRESHED, *_AS_IT_WAS), values),
+        revisions,
+        prepared_all(RequestRevision, revisions),
+        events,
+        told,
+        deciders,
+    )
+
+
+def refresh_prepared(news: Refreshing) -> None:
+    """Put what is now known in the place of what was asked, because the facts moved while it waited. The old
+    payloads are kept as revisions; approvals given so far are void, as they were given to something else.
+
+    Called in a transaction that holds the requests. Raises django.db.IntegrityError where somebody has
+    decided or changed one since it was read.
+    """
+    if not news.requests:
+        return
+    if update_each(ApprovalRequest, _REFRESHED, _AS_IT_WAS, news.fields) != len(news.requests):
+        raise IntegrityError("What was to be brought up to date was decided or changed meanwhile.")
+    insert_all(RequestRevision, news.revisions, news.revision_fields)
+    record(news.events)
+    notices.announce(news.to_announce, news.deciders)
 
 
 def replace_payload(
@@ -194,18 +231,27 @@ def replace_payload(
 
 
 def _swap_payload(request: ApprovalRequest, payload: dict, fields: dict) -> ApprovalRequest:
-    """The payload carries the revision's number: what reads as it did once before, or was weighed anew, has
-    another fingerprint all the same, so that neither an old approval nor an old page counts for it."""
+    fields = fields | _replacing(request, payload)
+    if not unmoved(request).update(**fields):
+        raise already_decided(ApprovalRequest.objects.get(pk=request.pk))
+    return _with(request, fields)
+
+
+def _replacing(request: ApprovalRequest, payload: dict) -> dict:
+    """The fields that another payload changes. The payload carries the revision's number: what reads as it
+    did once before, or was weighed anew, has another fingerprint all the same, so that neither an old
+    approval nor an old page counts for it."""
     number = request.revision + 1
     payload = payload | {"revision": number}
-    fields = fields | {
+    return {
         "payload": payload,
         "fingerprint": rules.fingerprint(payload),
         "revision": number,
         "approvals_given": 0,
     }
-    if not unmoved(request).update(**fields):
-        raise already_decided(ApprovalRequest.objects.get(pk=request.pk))
+
+
+def _with(request: ApprovalRequest, fields: dict) -> ApprovalRequest:
     row = copy(request)
     for name, value in fields.items():
         setattr(row, name, value)
@@ -226,10 +272,10 @@ def _revision(request: ApprovalRequest, actor: Actor, changes: list, reason: str
     )
 
 
-def mark_unroutable(request: ApprovalRequest, deciders: Deciders | None = None) -> ApprovalRequest:
+def mark_unroutable(request: ApprovalRequest) -> ApprovalRequest:
     """Look again whether anybody can decide it, after its payload or its editors changed. Where that is
     another matter now, the caller announces it, after what it records."""
-    missing = (deciders or Deciders()).are_missing(request)
+    missing = Deciders().are_missing(request)
     if missing != request.unroutable:
         request.unroutable = missing
         ApprovalRequest.objects.filter(pk=request.pk).update(unroutable=missing)

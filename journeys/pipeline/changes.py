@@ -1,6 +1,6 @@
 """What of a run's conclusions is written: those that are other than what holds already."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -38,12 +38,13 @@ class Fresh(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """`former` hold no longer; `due` hold on, and are due on another day than they say. `unchanged` counts
-    those that hold on by what they say: the reason why not, or that the confidence is too low."""
+    """`former` hold no longer; `due` hold on, each with the day on which they are due, which is not the one
+    that they say. `unchanged` counts those that hold on by what they say: the reason why not, or that the
+    confidence is too low."""
 
     fresh: list[Fresh] = field(default_factory=list)
     former: list[Current] = field(default_factory=list)
-    due: dict[date | None, list[Current]] = field(default_factory=lambda: defaultdict(list))
+    due: list[tuple[Current, date | None]] = field(default_factory=list)
     unchanged: Counter[str] = field(default_factory=Counter)
 
 
@@ -71,11 +72,11 @@ def sort_out(
         if before is not None and before.as_of > as_of:
             changes.fresh.append(Fresh(case, concluded, False, None, digest))
             if proposed:  # something is open with the customer, of which the current one knows nothing
-                changes.due[before.as_of].append(before)
+                changes.due.append((before, before.as_of))
         elif before is not None and before.digest == digest and not proposed:
             changes.unchanged[str(reason or disposition)] += 1
             if before.due_on != due_on:
-                changes.due[due_on].append(before)
+                changes.due.append((before, due_on))
         else:
             changes.fresh.append(Fresh(case, concluded, True, due_on, digest))
             if before is not None:

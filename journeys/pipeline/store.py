@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.db import IntegrityError
 
-from approvals.rows import Prepared, insert, prepared
+from approvals.rows import Prepared, insert, prepared, update_each
 from journeys import cases
 from journeys.batches import in_batches
 from journeys.cases import Case, NewFinding
@@ -36,12 +36,12 @@ _NOTED = 1_000
 @dataclass(slots=True)
 class Conclusions:
     """What is to be written of a range: made ready before the transaction that writes it, which on SQLite
-    keeps everybody else from writing. In a second look only `drafts`."""
+    keeps everybody else from writing. A second look has no `changes`, and nothing to bring up to date."""
 
     drafts: Drafts
+    moved: Moved
     changes: Changes = field(default_factory=Changes)
     assessments: Prepared = field(default_factory=Prepared)
-    moved: list[Moved] = field(default_factory=list)
 
 
 def prepare_range(context: Context, batch: Range) -> Conclusions:
@@ -49,12 +49,13 @@ def prepare_range(context: Context, batch: Range) -> Conclusions:
     drafts = prepare_proposals(
         batch.proposals, run=run, policy=policy, rules=rules, deciders=context.deciders
     )
+    waiting = batch.waiting if batch.part.decided is None else {}
+    moved = find_moved(waiting, policy=policy, rules=rules, deciders=context.deciders)
     if batch.part.decided is not None:
-        return Conclusions(drafts)
+        return Conclusions(drafts, moved)
     changes = sort_out(batch.cases, batch.current, as_of=run.as_of, policy_id=policy.pk, lines=context.lines)
     rows = [_assessment(fresh, run) for fresh in changes.fresh]
-    moved = find_moved(batch.waiting, policy=policy, rules=rules) if batch.waiting else []
-    return Conclusions(drafts, changes, prepared(Assessment, _ASSESSMENT, rows), moved)
+    return Conclusions(drafts, moved, changes, prepared(Assessment, _ASSESSMENT, rows))
 
 
 def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dict[str, Intervention]:
@@ -74,9 +75,8 @@ def store_range(context: Context, batch: Range, conclusions: Conclusions) -> dic
     if context.run.scope == PipelineRun.Scope.MARKED:
         allowance.take(context.today, batch.by_policy, most=context.rules.authority.max_per_run)
     opened = open_proposals(conclusions.drafts, policy=context.policy)
-    if conclusions.moved:
-        # After what others may be writing too: it takes the audit's head, and only what is held by now.
-        refresh_moved(conclusions.moved)
+    # After what others may be writing too: it takes the audit's head, and only what is held by now.
+    refresh_moved(conclusions.moved)
     return {intervention.customer_id: intervention for intervention in opened}
 
 
@@ -156,12 +156,11 @@ _ASSESSMENT = (
 
 def _write(conclusions: Conclusions, run: PipelineRun) -> None:
     changes = conclusions.changes
-    _hold([*changes.former, *(row for rows in changes.due.values() for row in rows)])
+    _hold([*changes.former, *(row for row, _ in changes.due)])
     former = [row.id for row in changes.former]
     if former:
         Assessment.objects.filter(pk__in=former).update(is_current=False, held_until_run=run.pk)
-    for due_on, rows in changes.due.items():
-        Assessment.objects.filter(pk__in=[row.id for row in rows]).update(due_on=due_on)
+    update_each(Assessment, ["due_on"], ["id"], [(due_on, row.id) for row, due_on in changes.due])
     insert(Assessment, _ASSESSMENT, conclusions.assessments)
 
 

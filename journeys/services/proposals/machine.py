@@ -91,20 +91,22 @@ def prepare_proposals(
     return Drafts(proposals, interventions, prepared_all(Intervention, interventions), opening)
 
 
-def hold_requests(drafts: Drafts, moved: Sequence[Moved]) -> None:
+def hold_requests(drafts: Drafts, moved: Moved) -> None:
     """Lock the requests that a run replaces or brings up to date, in the order of their keys. First in the
     caller's transaction: whoever decides one of them holds it while waiting for the audit's head.
 
-    Raises django.db.IntegrityError where somebody has ended one that was to be replaced.
+    Raises django.db.IntegrityError where somebody has ended or changed one since it was read.
     """
     replaced = {proposal.replaces for proposal in drafts.proposals if proposal.replaces}
-    keys = replaced | {one.news.request.subject_key for one in moved}
+    read = {row.subject_key: (row.fingerprint, row.returned_at) for row in moved.news.requests}
+    keys = replaced | read.keys()
     if not keys:
         return
     rows = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=keys).order_by("pk")
-    held = set(rows.select_for_update(no_key=True).values_list("subject_key", flat=True))
-    if not replaced <= held:
-        raise IntegrityError("What was to be replaced was decided meanwhile.")
+    columns = rows.select_for_update(no_key=True).values_list("subject_key", "fingerprint", "returned_at")
+    held = {key: tuple(was) for key, *was in columns}
+    if not replaced <= held.keys() or any(held.get(key) != was for key, was in read.items()):
+        raise IntegrityError("What was to be replaced or refreshed was decided or changed meanwhile.")
 
 
 def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:

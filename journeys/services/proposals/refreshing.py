@@ -1,14 +1,16 @@
 """Bringing what waits for a decision up to date, where the facts moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from django.db import IntegrityError
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest
+from approvals.rows import Prepared, prepared, update_each
 from approvals.rules import Proposer
-from approvals.services import News, refresh
+from approvals.services import Deciders, News, Refreshing, prepare_refresh, refresh_prepared
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, PersonReason, label, phrase
@@ -28,68 +30,78 @@ _WORDS = ("subject", "body", "template_version", "not_before")
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Something that waits, of which the facts moved: what is to be asked now, and what its intervention is
-    to say then."""
+    """What waits and of which the facts moved: what is to be asked now, and what the interventions are to say
+    then."""
 
-    news: News
-    fields: dict
+    news: Refreshing
+    interventions: Prepared
 
 
-def find_moved(waiting: Mapping[str, Case], *, policy: Policy, rules: PolicyDocument) -> list[Moved]:
+_FIELDS = (
+    "channel", "recipient", "journey_stage", "risk_score", "risk_tier", "confidence", "priority_score",
+    "person_reasons", "reasons", "triggered_by_signals",
+)  # fmt: skip
+_AS_IT_WAS = ("intervention_id", "status")
+
+
+def find_moved(
+    waiting: Mapping[str, Case], *, policy: Policy, rules: PolicyDocument, deciders: Deciders
+) -> Moved:
     """Of what waits for a decision, that of which the facts moved materially: given are the cases of a run by
     the id of their pending intervention. Reads only; for `refresh_moved`.
 
     What a person proposed stays as they put it; where a person changed the words, the words stay.
     """
-    pending = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
-    # First: whoever changes one after that changes the intervention as well, and is found out by the request.
-    requests = list(pending.exclude(proposer=Proposer.PERSON))
-    interventions = Intervention.objects.in_bulk([request.subject_key for request in requests])
-    found = [
-        _moved(request, waiting[request.subject_key], interventions[request.subject_key], policy, rules)
-        for request in requests
-    ]
-    return [moved for moved in found if moved]
+    news, interventions = [], []
+    if waiting:
+        pending = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
+        # First: whoever changes one after that changes the intervention as well, and is found out by the
+        # request.
+        requests = list(pending.exclude(proposer=Proposer.PERSON))
+        theirs = Intervention.objects.in_bulk([request.subject_key for request in requests])
+        for request in requests:
+            intervention = theirs[request.subject_key]
+            if found := _news(request, waiting[request.subject_key], intervention, policy, rules):
+                news.append(found)
+                values = [getattr(intervention, name) for name in _FIELDS]
+                interventions.append((*values, intervention.pk, InterventionStatus.PENDING))
+    return Moved(
+        prepare_refresh(news, actor=PIPELINE, deciders=deciders),
+        prepared(Intervention, (*_FIELDS, *_AS_IT_WAS), interventions),
+    )
 
 
-def refresh_moved(found: Sequence[Moved]) -> None:
-    """Bring them up to date, inside the caller's transaction. What somebody has just decided or changed stays
-    as it is."""
-    fields = {moved.news.request.subject_key: moved.fields for moved in found}
-    for request in refresh([moved.news for moved in found], actor=PIPELINE):
-        pending = Intervention.objects.filter(pk=request.subject_key, status=InterventionStatus.PENDING)
-        pending.update(**fields[request.subject_key])
+def refresh_moved(moved: Moved) -> None:
+    """Bring them up to date, inside the caller's transaction, which holds the requests. Raises
+    django.db.IntegrityError where somebody has decided or changed one meanwhile."""
+    refresh_prepared(moved.news)
+    if update_each(Intervention, _FIELDS, _AS_IT_WAS, moved.interventions) != len(moved.interventions):
+        raise IntegrityError("An intervention moved on without its request.")
 
 
-def _moved(
+def _news(
     request: ApprovalRequest, case: Case, intervention: Intervention, policy: Policy, rules: PolicyDocument
-) -> Moved | None:
+) -> News | None:
+    """None where nothing has moved; else the intervention says by then what it is to say."""
     edited = bool(request.editors)
     channel = intervention.channel if edited else case.plan.channel
     target = recipient(case, channel)
     moved = whats_moved(request, case, channel, target)
     if not moved:
         return None
-    fields = {
-        "channel": channel,
-        "recipient": target,
-        "journey_stage": case.stage.journey_stage,
-        "risk_score": case.risk.overall,
-        "risk_tier": case.risk.tier,
-        "confidence": case.plan.confidence,
-        "priority_score": case.plan.priority,
-        "person_reasons": _person_reasons(request, case),
-        "reasons": list(case.reasons + case.plan.reasons),
-        "triggered_by_signals": list(case.summary.signal_ids),
-    }
-    for name, value in fields.items():
-        setattr(intervention, name, value)
+    intervention.channel, intervention.recipient = channel, target
+    intervention.journey_stage = case.stage.journey_stage
+    intervention.risk_score, intervention.risk_tier = case.risk.overall, case.risk.tier
+    intervention.confidence, intervention.priority_score = case.plan.confidence, case.plan.priority
+    intervention.person_reasons = _person_reasons(request, case)
+    intervention.reasons = list(case.reasons + case.plan.reasons)
+    intervention.triggered_by_signals = list(case.summary.signal_ids)
     text = render_content(case, intervention.recommended_action, channel, rules)
     new = build_request(intervention, case, text, policy=policy, rules=rules, now=timezone.now())
     if edited:
         words = {name: request.payload[name] for name in _WORDS}
         new = replace(new, payload=new.payload | words)
-    return Moved(News(request, new, moved), fields)
+    return News(request, new, moved)
 
 
 def whats_moved(request: ApprovalRequest, case: Case, channel: str, target: str) -> list[str]:
