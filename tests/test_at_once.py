@@ -13,7 +13,16 @@ from approvals.models import ApprovalRequest
 from approvals.rules import Status
 from approvals.services import actor_of
 from journeys import pipeline
-from journeys.models import Assessment, Bell, Intervention, Mark, PipelineRun, PolicyAllowance, Signal
+from journeys.models import (
+    Assessment,
+    Bell,
+    Finding,
+    Intervention,
+    Mark,
+    PipelineRun,
+    PolicyAllowance,
+    Signal,
+)
 from journeys.services import allowance, intake, marks, upkeep
 from tests.acting import decide, drain, together, waiting
 
@@ -109,6 +118,12 @@ def test_a_signal_of_an_unknown_customer_is_kept_and_harms_nothing(portfolio):
     assert Signal.objects.filter(pk="X1").exists()
     assert not Mark.objects.exists()
     assert not Assessment.objects.exists()
+
+
+def test_that_nobody_knows_the_customer_is_found_at_once(portfolio):
+    signal(customer_id="NOBODY")
+    finding = Finding.objects.get(kind="orphan_signal")
+    assert (finding.subject, finding.detail) == ("X1", "There is no customer NOBODY.")
 
 
 def test_what_comes_while_a_run_looks_stays_marked(portfolio, monkeypatch):

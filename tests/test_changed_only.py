@@ -20,6 +20,7 @@ from journeys.models import (
     Assessment,
     Customer,
     Execution,
+    Finding,
     Intervention,
     JourneyState,
     Mark,
@@ -483,3 +484,40 @@ def test_workers_together_look_at_the_same_ones(settled, people, django_capture_
     run = PipelineRun.objects.get(pk=queued.pk)
     assert (run.status, run.counts["customers"]) == ("succeeded", 2)
     assert not Mark.objects.exists()
+
+
+def received(signal_id: str, customer_id: str, detected_at: datetime) -> None:
+    intake.take(
+        [
+            SignalRecord(
+                signal_id=signal_id,
+                customer_id=customer_id,
+                signal_type="usage_drop",
+                signal_strength=0.5,
+                detected_at=detected_at,
+            )
+        ],
+        at_once=True,
+    )
+
+
+def test_it_finds_and_counts_the_signals_of_nobody_we_know(sample):
+    day = today()
+    received("N1", "NOBODY", datetime.combine(day, time(0), UTC))
+    run_pipeline(day)
+    received("N2", "NOBODY", datetime.combine(day, time(1), UTC))
+    received("N3", "NOBODY", datetime.combine(day - timedelta(days=200), time(1), UTC))
+    PortfolioSnapshot.objects.all().delete()  # so that it takes stock
+    run = run_pipeline(day, changed_only=True)
+    assert run.changed_only
+    found = Finding.objects.filter(kind="orphan_signal", detail__contains="NOBODY")
+    assert set(found.values_list("subject", flat=True)) == {"N1", "N2", "N3"}
+    assert run.counts["signals"]["orphaned"] == 2
+
+
+def test_it_finds_the_signals_that_lie_ahead(sample):
+    day = today()
+    run_pipeline(day)
+    received("A1", "C004", datetime.combine(day + timedelta(days=30), time(1), UTC))
+    assert run_pipeline(day, changed_only=True).changed_only
+    assert Finding.objects.get(kind="future_signal").subject == "A1"

@@ -533,8 +533,16 @@ def test_whatever_was_received_can_be_kept():
 def test_the_finding_on_an_orphaned_signal_is_mended_when_its_customer_arrives():
     record_signal(**SIGNAL)
     record_signal(**SIGNAL | {"signal_id": "S2", "customer_id": "C2"})
-    findings.note([NewFinding(FindingKind.ORPHAN_SIGNAL, pk, "There is no customer.") for pk in ("S1", "S2")])
-    assert findings.mend_joined_signals() == 0
+    opened = Finding.objects.filter(kind="orphan_signal", status="open")
+    assert {row.subject for row in opened} == {"S1", "S2"}
     save_customer(customer_id="C1")
+    assert opened.get().subject == "S2"
+
+
+@pytest.mark.django_db
+def test_a_run_mends_it_where_the_customer_came_past_the_intake():
+    record_signal(**SIGNAL)
+    assert findings.mend_joined_signals() == 0
+    Customer.objects.create(customer_id="C1")
     assert findings.mend_joined_signals() == 1
-    assert Finding.objects.get(status="open").subject == "S2"
+    assert Finding.objects.get().status == "mended"

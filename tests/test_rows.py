@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from approvals.models import ApprovalRequest
-from approvals.rows import insert, insert_all
+from approvals.rows import insert, insert_all, update_each
 from approvals.rules import Proposer, Status
 from journeys.models import Customer, Signal
 
@@ -115,3 +115,28 @@ def test_keys_that_the_orm_gives_afterwards_are_new():
     theirs = a_request("theirs")
     theirs.save()
     assert theirs.pk > mine.pk
+
+
+def test_each_row_is_set_to_values_of_its_own():
+    rows = [a_request(key) for key in ("one", "two", "three")]
+    insert_all(ApprovalRequest, rows)
+    names = ("payload", "value_at_stake", "reminded_at", "risk_score", "heightened", "currency")
+    values = {
+        "one": ({"body": "Ä"}, Decimal("9.99"), NOON, 0.1 + 0.2, True, ""),
+        "two": ([1, None], None, None, None, False, "USD"),
+    }
+    told = [(*values[row.subject_key], row.pk, row.fingerprint) for row in rows[:2]]
+    assert update_each(ApprovalRequest, names, ("id", "fingerprint"), told) == 2
+    read = {row.subject_key: row for row in ApprovalRequest.objects.all()}
+    for key, expected in values.items():
+        assert tuple(getattr(read[key], name) for name in names) == expected
+    assert read["three"].payload == a_request("three").payload
+
+
+def test_a_row_that_no_longer_reads_as_told_is_left_and_not_counted():
+    rows = [a_request(key) for key in ("one", "two")]
+    insert_all(ApprovalRequest, rows)
+    told = [("EUR", rows[0].pk, "f" * 64), ("USD", rows[1].pk, "e" * 64)]
+    assert update_each(ApprovalRequest, ["currency"], ["id", "fingerprint"], told) == 1
+    assert set(ApprovalRequest.objects.values_list("currency", flat=True)) == {"EUR"}
+    assert update_each(ApprovalRequest, ["currency"], ["id", "fingerprint"], []) == 0

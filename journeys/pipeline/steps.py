@@ -25,8 +25,16 @@ from journeys.domain.due import Lines
 from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
-from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
-from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
+from journeys.domain.vocabulary import FindingKind, InterventionStatus, PersonReason, SuppressionReason, Tier
+from journeys.models import (
+    Customer,
+    Finding,
+    Intervention,
+    PipelineRun,
+    Policy,
+    PortfolioSnapshot,
+    Signal,
+)
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
 from journeys.pipeline.urgent import Candidate, MostUrgent, rank
@@ -65,7 +73,6 @@ class Context:
     on_finding: Callable[[NewFinding], None] = lambda finding: None
     step: str = "data_loading"
     marks: Mapping[str, str] = field(default_factory=dict)
-    signals_orphaned: int | None = 0
     totals: Totals = field(default_factory=Totals)
 
     @cached_property
@@ -91,6 +98,21 @@ class Context:
     @cached_property
     def lines(self) -> Lines:
         return Lines(self.rules)
+
+    @cached_property
+    def signals_orphaned(self) -> int | None:
+        """Those in force of nobody we know, once everybody has been looked at: each has a finding by then.
+        None where no stock is taken."""
+        if self.run.scope != PipelineRun.Scope.PORTFOLIO:
+            return 0
+        if not self.run.takes_stock:
+            return None
+        since, until = cases.window(self.run.as_of, self.rules)
+        orphaned = Signal.objects.orphaned().filter(detected_at__gte=since, detected_at__lt=until)
+        if not self.dry_run:
+            found = Finding.objects.filter(kind=FindingKind.ORPHAN_SIGNAL)
+            orphaned = orphaned.filter(pk__in=found.values("subject"))
+        return orphaned.count()
 
     @property
     def signals_received(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from approvals.rows import Prepared, insert, prepared, update_each
 from journeys import cases
@@ -84,6 +85,7 @@ def foresee_range(context: Context, batch: Range) -> dict[str, Intervention]:
     """What `store_range` would write, for a dry run."""
     if batch.part.decided is None:
         context.note([finding for case in batch.cases for finding in case.findings])
+        _note_ahead_of(context, batch)
     return {proposal.case.customer.customer_id: _foreseen(proposal, context) for proposal in batch.proposals}
 
 
@@ -92,6 +94,7 @@ def _store_first_look(context: Context, batch: Range, conclusions: Conclusions) 
     batch.unchanged = conclusions.changes.unchanged
     _write(conclusions, context.run)
     context.note([finding for case in batch.cases for finding in case.findings])
+    _note_ahead_of(context, batch)
     for start in range(0, len(unchecked), 500):
         JourneyState.objects.filter(pk__in=unchecked[start : start + 500]).update(days_checked=True)
     Assignment.objects.bulk_create(
@@ -193,24 +196,32 @@ def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
 
 
 def note_portfolio_findings(context: Context) -> None:
-    """Signals that belong to nobody, or to the future, and those that have found their customer since. Where
-    no stock is taken they are not counted."""
-    if context.run.scope != PipelineRun.Scope.PORTFOLIO:
+    """Signals that belong to nobody, or to the future, and those that have found their customer since. For a
+    run over what changed the first have been noted as they were received, and it comes to the second."""
+    run = context.run
+    if run.scope != PipelineRun.Scope.PORTFOLIO:
         return
-    if not context.run.takes_stock:
-        context.signals_orphaned = None
-        return
-    since, until = cases.window(context.run.as_of, context.rules)
     if not context.dry_run:
         findings.mend_joined_signals()
-    context.signals_orphaned = 0
-    orphaned = Signal.objects.orphaned().values_list("signal_id", "customer_id", "detected_at")
+    if run.changed_only:
+        return
+    orphaned = Signal.objects.orphaned().values_list("signal_id", "customer_id")
     for chunk in in_batches(orphaned.iterator(), _NOTED):
-        context.signals_orphaned += sum(since <= detected_at < until for *_, detected_at in chunk)
-        context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id, _ in chunk])
+        context.note([findings.of_orphan(signal_id, customer_id) for signal_id, customer_id in chunk])
+    _note_ahead(context, Signal.objects.all())
+
+
+def _note_ahead_of(context: Context, batch: Range) -> None:
+    """Of a range that was read by its ids."""
+    ids = [case.customer.customer_id for case in batch.cases if case.ahead]
+    if ids and batch.part.span.ids:
+        _note_ahead(context, Signal.objects.filter(customer_id__in=ids))
+
+
+def _note_ahead(context: Context, signals: QuerySet[Signal]) -> None:
     _, ahead = cases.window(context.today, context.rules)
-    future = Signal.objects.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
-    for chunk in in_batches(future.iterator(), _NOTED):
+    rows = signals.filter(detected_at__gte=ahead).values_list("signal_id", "detected_at")
+    for chunk in in_batches(rows.iterator(), _NOTED):
         context.note(
             [
                 NewFinding(

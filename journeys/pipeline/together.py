@@ -73,7 +73,6 @@ def _context(run: PipelineRun) -> Context:
         policy=run.policy,
         rules=run.policy.rules,
         today=today(),
-        signals_orphaned=run.counts.get("orphaned", 0),
     )
 
 
@@ -85,9 +84,9 @@ def _cut(context: Context) -> None:
         note_portfolio_findings(context)
     try:
         with transaction.atomic():
-            found = {"ranges": ranges.cut(run), "orphaned": context.signals_orphaned}
-            PipelineRun.objects.filter(pk=run.pk).update(counts=run.counts | found)
-            ring(run, hands=min(found["ranges"], settings.RUN_TASKS) - 1)
+            number = ranges.cut(run)
+            PipelineRun.objects.filter(pk=run.pk).update(counts=run.counts | {"ranges": number})
+            ring(run, hands=min(number, settings.RUN_TASKS) - 1)
     except IntegrityError:
         pass
     run.refresh_from_db(fields=["counts"])

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple
 
 from django.db.models import (
@@ -38,6 +39,11 @@ PROTECTED_DAYS = 90
 POSITIVE = (OutcomeKind.RESOLVED, OutcomeKind.PARTIAL_IMPROVEMENT, OutcomeKind.IMPROVED_ENGAGEMENT)
 
 
+def _word(told: str, words: type[StrEnum]) -> str:
+    """As `_known`."""
+    return told if told in list(words) else ""
+
+
 def _known(field: str, words) -> Case:
     """What the product has a word for; all else is ""."""
     return Case(
@@ -67,8 +73,13 @@ def count(run: PipelineRun) -> Counted:
     what holds, whichever run concluded it."""
     before = latest_before(run)
     since = before and before.run
-    cells, moves = _counted(run, since)
-    return Counted(since, cells, moves if since else [])
+    cells = _cells(run)
+    moves = _moves(run, since, cells) if since else {}
+    return Counted(
+        since,
+        sorted([*cell, customers, valued, str(value)] for cell, (customers, valued, value) in cells.items()),
+        sorted([*move, customers] for move, customers in moves.items()),
+    )
 
 
 def collect(run: PipelineRun, counted: Counted) -> dict:
@@ -89,23 +100,21 @@ def latest_before(run: PipelineRun) -> PortfolioSnapshot | None:
     return earlier.exclude(pk=run.pk).select_related("run").order_by("-as_of", "-run_id").first()
 
 
-def _with_tier_then(rows: QuerySet[Assessment], since: PipelineRun) -> QuerySet[Assessment]:
-    """Each with the customer's tier after the run `since`, null where nothing held then. What has held since
-    tells it itself; only for the others is it looked up."""
+def _concluded_since(since: PipelineRun, run: PipelineRun) -> QuerySet[Assessment]:
+    """What holds after `run` and did not after `since`, each with the customer's tier `then`, null where
+    nothing held of them."""
     mine = Assessment.objects.filter(held.holding_at(since), customer=OuterRef("customer"))
-    unmoved = Q(run_id__lte=since.pk, as_of__lte=since.as_of)
+    later = PipelineRun.objects.filter(Q(pk__gt=since.pk) | Q(as_of__gt=since.as_of))
     then = Subquery(mine.order_by("-pk").values("risk_tier")[:1])
-    return rows.annotate(then=Case(When(unmoved, then=F("risk_tier")), default=then))
+    return held.after(run).filter(run__in=later.values("pk")).annotate(then=then)
 
 
-def _counted(run: PipelineRun, since: PipelineRun | None) -> tuple[list, list]:
-    """The cells and the moves."""
-    cells: defaultdict[tuple, list] = defaultdict(lambda: [0, 0, Decimal(0)])
-    moves: Counter = Counter()
-    holding = held.after(run)
-    holding = _with_tier_then(holding, since) if since else holding.annotate(then=Value(""))
+def _cells(run: PipelineRun) -> dict[tuple, list]:
+    # By the words as they are: told from the unknown ones only here, or the database could not foresee how
+    # few groups there are.
     rows = (
-        holding.values_list(STAGE, SEGMENT, "customer__currency", "then", "risk_tier")
+        held.after(run)
+        .values_list("journey_stage", "customer__segment", "customer__currency", "risk_tier")
         .annotate(
             customers=Count("pk"),
             valued=Count("customer__account_value"),
@@ -113,16 +122,24 @@ def _counted(run: PipelineRun, since: PipelineRun | None) -> tuple[list, list]:
         )
         .order_by()
     )
-    for stage, segment, currency, before, after, customers, valued, value in rows:
-        sums = cells[stage, segment, currency, after]
+    cells: defaultdict[tuple, list] = defaultdict(lambda: [0, 0, Decimal(0)])
+    for stage, segment, currency, tier, customers, valued, value in rows:
+        sums = cells[_word(stage, Stage), _word(segment, Segment), currency, tier]
         sums[0], sums[1], sums[2] = sums[0] + customers, sums[1] + valued, sums[2] + _cents(value)
+    return cells
+
+
+def _moves(run: PipelineRun, since: PipelineRun, cells: dict[tuple, list]) -> Counter:
+    """All who hold, as if none had moved; then those of whom something else was concluded since."""
+    moves: Counter = Counter()
+    for (_, segment, _, tier), (customers, *_) in cells.items():
+        moves[segment, tier, tier] += customers
+    rows = _concluded_since(since, run).values_list("customer__segment", "then", "risk_tier")
+    for segment, before, after, customers in rows.annotate(customers=Count("pk")).order_by():
+        segment = _word(segment, Segment)
+        moves[segment, after, after] -= customers
         moves[segment, before or "", after] += customers
-    if since:
-        moves += _gone(run, since, sum(number for (_, before, _), number in moves.items() if before))
-    return (
-        sorted([*cell, customers, valued, str(value)] for cell, (customers, valued, value) in cells.items()),
-        sorted([*move, customers] for move, customers in moves.items()),
-    )
+    return moves + _gone(run, since, sum(number for (_, before, _), number in moves.items() if before))
 
 
 def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
@@ -138,9 +155,7 @@ def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
 
 def _risen(run: PipelineRun, since: PipelineRun) -> list:
     """Highest risk first, and the first ones of each segment."""
-    rose = (
-        _with_tier_then(held.after(run), since).filter(_ROSE).order_by("-overall_risk_score", "customer_id")
-    )
+    rose = _concluded_since(since, run).filter(_ROSE).order_by("-overall_risk_score", "customer_id")
     kept, taken = [], Counter()
     columns = ("customer_id", SEGMENT, "then", "risk_tier", "overall_risk_score")
     for row in rose.values_list(*columns).iterator():

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -91,9 +91,12 @@ def of_orphan(signal_id: str, customer_id: str) -> NewFinding:
     return NewFinding(FindingKind.ORPHAN_SIGNAL, signal_id, f"There is no customer {customer_id}.")
 
 
-def mend_joined_signals() -> int:
-    """Mend the findings on signals of an unknown customer whose customer has arrived since."""
+def mend_joined_signals(customer_ids: Sequence[str] | None = None) -> int:
+    """Mend the findings on signals of an unknown customer whose customer has arrived since: one of these, or
+    any."""
     arrived = Customer.objects.filter(pk=OuterRef("customer_id"))
+    if customer_ids is not None:
+        arrived = arrived.filter(pk__in=customer_ids)
     joined = Signal.objects.filter(Exists(arrived), pk=OuterRef("subject"))
     found = Finding.objects.filter(Exists(joined), kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN)
     return mend(finding_ids=list(found.values_list("pk", flat=True)), note="The customer has arrived.")

@@ -198,6 +198,8 @@ def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Take
         answers = _TAKERS[type(records[0])](records, replace)
         both = zip(records, answers, strict=True)
         new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
+        if isinstance(records[0], SignalRecord):
+            _note_orphans(new)
         if at_once and isinstance(records[0], _EVALUATED):
             marks.mark(record.customer_id for record in new)
         elif isinstance(records[0], (*_EVALUATED, InterventionRecord)):
@@ -208,12 +210,24 @@ def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Take
     return answers
 
 
+def _note_orphans(signals: Sequence[SignalRecord]) -> None:
+    known = _customers(signal.customer_id for signal in signals)
+    findings.note(
+        findings.of_orphan(signal.signal_id, signal.customer_id)
+        for signal in signals
+        if signal.customer_id not in known
+    )
+
+
 def _take_up(customer_ids: Sequence[str], at_once: bool) -> None:
     """What was held for customers who are there now, whichever way they came."""
+    if not customer_ids:
+        return
+    findings.mend_joined_signals(customer_ids)
     held = Finding.objects.filter(
         kind=FindingKind.HELD_RECORD, subject__in=customer_ids, status=Finding.Status.OPEN
     )
-    for finding in held.order_by("pk") if customer_ids else ():
+    for finding in held.order_by("pk"):
         try:
             record = parse(StateRecord, finding.record, today=today())
         except InvalidRecord:
