@@ -78,6 +78,12 @@ def arms_of(span: Span, *, experiment: str) -> dict[str, str]:
     return dict(rows.values_list("customer_id", "arm"))
 
 
+def followed(span: Span, past: Collection[str]) -> set[str]:
+    """Of a span of customers, those of whom an outcome is measured, or may yet be: something was done for
+    them (`past` are those who have one), or deliberately not."""
+    return {*past, *span.of(Assignment.objects.all()).values_list("customer_id", flat=True)}
+
+
 def history_of(
     case: Case, past: Past, contact_of_address: date | None, *, by_hand: bool = False, held_out: str = ""
 ) -> CustomerHistory:

@@ -1,7 +1,7 @@
 """What of a run's conclusions is written: those that are other than what holds already."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
@@ -54,9 +54,16 @@ def current_of(span: Span) -> dict[str, Current]:
 
 
 def sort_out(
-    cases: Iterable[Case], current: dict[str, Current], *, as_of: date, policy_id: int, lines: Lines
+    cases: Iterable[Case],
+    current: dict[str, Current],
+    *,
+    followed: Container[str],
+    as_of: date,
+    policy_id: int,
+    lines: Lines,
 ) -> Changes:
-    """What is proposed is always written: each run's proposals have their assessments."""
+    """What is proposed is always written: each run's proposals have their assessments. `followed` are the
+    customers of whom an outcome is measured."""
     changes = Changes()
     for case in cases:
         before = current.get(case.customer.customer_id)
@@ -67,7 +74,7 @@ def sort_out(
             continue
         concluded = disposition, reason, detail = disposition_of(case)
         digest = _digest(case, policy_id, disposition, reason, detail)
-        due_on = _due_on(case, as_of, lines)
+        due_on = _due_on(case, as_of, lines, followed=case.customer.customer_id in followed)
         proposed = disposition == Disposition.PROPOSED
         if before is not None and before.as_of > as_of:
             changes.fresh.append(Fresh(case, concluded, False, None, digest))
@@ -107,15 +114,17 @@ def _digest(case: Case, policy_id: int, disposition: str, reason: str, detail: s
     return int.from_bytes(blake2b(orjson.dumps(told), digest_size=8).digest(), "big", signed=True)
 
 
-def _due_on(case: Case, as_of: date, lines: Lines) -> date | None:
+def _due_on(case: Case, as_of: date, lines: Lines, *, followed: bool) -> date | None:
     return lines.due_on(
         as_of=as_of,
         stage=case.stage.journey_stage,
         entered_on=case.stage.state_entered_at,
         state=case.state,
         signals=case.signals,
+        signal_risk=case.summary.signal_risk,
         ahead=case.ahead,
         risk=case.risk,
         plan=case.plan,
         suppression=case.suppression,
+        followed=followed,
     )

@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from approvals.rows import Prepared, insert, prepared, update_each
-from journeys import cases
+from journeys import cases, history
 from journeys.batches import in_batches
 from journeys.cases import Case, NewFinding
 from journeys.domain.effect import customers_needed
@@ -54,7 +54,14 @@ def prepare_range(context: Context, batch: Range) -> Conclusions:
     moved = find_moved(waiting, policy=policy, rules=rules, deciders=context.deciders)
     if batch.part.decided is not None:
         return Conclusions(drafts, moved)
-    changes = sort_out(batch.cases, batch.current, as_of=run.as_of, policy_id=policy.pk, lines=context.lines)
+    changes = sort_out(
+        batch.cases,
+        batch.current,
+        followed=history.followed(batch.part.span, batch.past),
+        as_of=run.as_of,
+        policy_id=policy.pk,
+        lines=context.lines,
+    )
     rows = [_assessment(fresh, run) for fresh in changes.fresh]
     return Conclusions(drafts, moved, changes, prepared(Assessment, _ASSESSMENT, rows))
 

@@ -42,6 +42,7 @@ class Known(NamedTuple):
     segment: str
     has_address: bool
     history: CustomerHistory
+    followed: bool = False
 
 
 def days_from(first: int, last: int) -> st.SearchStrategy[date]:
@@ -85,6 +86,7 @@ known = st.builds(
     segment=st.sampled_from(["SMB", "Enterprise", "Startup"]),
     has_address=st.booleans(),
     history=histories,
+    followed=st.booleans(),
 )
 thousandths = st.integers(0, 1000).map(lambda number: number / 1000)
 weights = st.sampled_from(
@@ -173,18 +175,38 @@ def look(customer: Known, day: date, policy: PolicyDocument, lines: Lines) -> Lo
             entered_on=customer.entered_on,
             state=found.state,
             signals=signals,
+            signal_risk=found.signals.signal_risk,
             ahead=min(
                 (signal.detected_on for signal in customer.signals if signal.detected_on > last), default=None
             ),
             risk=found.risk,
             plan=found.plan,
             suppression=suppression,
+            followed=customer.followed,
         ),
     )
 
 
-@settings(max_examples=200)
-@given(known, st.just(PUBLISHED) | policies())
+# A few good signs that leave one after the other, and a bad one that stays behind them.
+near_a_line = st.builds(
+    Known,
+    stage=st.sampled_from(["engagement", "retention"]),
+    entered_on=days_from(-30, 0),
+    signals=st.tuples(
+        st.lists(st.tuples(st.just("positive_sentiment"), st.floats(0, 1), days_from(-90, -1)), max_size=5),
+        st.lists(st.tuples(st.just("usage_drop"), st.floats(0.3, 1), days_from(-60, 0)), max_size=2),
+    ).map(
+        lambda lists: [SignalFact(f"S{number}", *row) for number, row in enumerate([*lists[0], *lists[1]])]
+    ),
+    value=st.floats(0, 60_000),
+    segment=st.just("SMB"),
+    has_address=st.just(True),
+    history=st.just(CustomerHistory(NOTHING)),
+)
+
+
+@settings(max_examples=500)
+@given(known | near_a_line, st.just(PUBLISHED) | policies())
 def test_until_a_customer_is_due_every_day_comes_to_the_same_decision(customer, policy):
     lines = Lines(policy)
     decision, due_on = look(customer, AS_OF, policy, lines)
@@ -221,8 +243,13 @@ def test_it_is_the_very_day_of_each_kind_of_line():
     assert reached.decision[3] == "retention_checkin"
     # long over every line
     assert due(stage="onboarding", entered_on=AS_OF - timedelta(days=400)) is None
-    # a signal that leaves after 90 days, one that comes into force a day before its own
-    assert due(signals=[SignalFact("S1", "renewal_intent", 0.5, AS_OF - timedelta(days=80))]) == 11
+    # a signal that leaves after 90 days, where that can cross a line or an outcome is measured
+    leaving = [SignalFact("S1", "renewal_intent", 0.5, AS_OF - timedelta(days=80))]
+    assert due(signals=leaving) == 136 - 3
+    assert due(signals=leaving, followed=True) == 11
+    trouble = SignalFact("S2", "usage_drop", 1.0, AS_OF)
+    assert due(signals=[*leaving, trouble], value=20_000.0) == 11
+    # one that comes into force a day before its own
     assert due(signals=[SignalFact("S1", "usage_drop", 0.5, AS_OF + timedelta(days=9))]) == 8
 
 
