@@ -4,7 +4,6 @@ be crossed by days in the stage, the window of the signals, or the end of a supp
 import math
 from collections.abc import Collection
 from datetime import date, timedelta
-from operator import attrgetter
 from typing import NamedTuple
 
 from .journey_state import StateEvaluation
@@ -12,17 +11,15 @@ from .planning import Plan
 from .policy import PolicyDocument
 from .policy_sections import JourneyPolicy
 from .risk import RiskScore
-from .signals import SignalFact
+from .signals import SignalFact, SignalSummary
 from .suppression import Suppression
-from .vocabulary import Health, Polarity, Stage, Tier
+from .vocabulary import Health, Stage, Tier
 
 _DAY = timedelta(days=1)
 # The confidence reads the score of three places: it can cross a line half a thousandth before the score does.
 _ROUNDED = 0.0005
 # Scores are floats: better a day early than one late.
 _SLACK = 1e-9
-
-_detected_on = attrgetter("detected_on")
 
 
 class _Stay(NamedTuple):
@@ -44,7 +41,6 @@ class Lines:
         self._confidences = policy.planning.confidence_floor, policy.escalation.confidence
         self._weight = policy.risk.weights.time_in_state
         self._signals_weight = policy.risk.weights.signals
-        self._pulls = _pulls(policy)
         self._stays = {stage.value: _stay(stage, policy.journey) for stage in Stage}
         self._stay_otherwise = _stay("", policy.journey)
 
@@ -56,7 +52,7 @@ class Lines:
         entered_on: date,
         state: StateEvaluation,
         signals: Collection[SignalFact],
-        signal_risk: float,
+        summary: SignalSummary,
         ahead: date | None,
         risk: RiskScore,
         plan: Plan,
@@ -67,22 +63,25 @@ class Lines:
         person or the suppression can be another, if nothing is received and nothing is done; None where none
         comes. It may be too early, and is never too late.
 
-        `signals` are those in force, with the `signal_risk` that they come to; `ahead` is the day of the
-        first one that is not in force yet. Of whom an outcome is measured (`followed`) the scores are kept to
-        the day: a signal that leaves makes them due. Of others it does where it can cross a line. What was
-        proposed is open the next day, and so another conclusion; that something open moves on is done, and
-        whoever does it says so.
+        `signals` are those in force, `summary` what they come to, and `ahead` is the day of the first one
+        that is not in force yet. Of whom an outcome is measured (`followed`) the scores are kept to the day:
+        a signal that leaves makes them due. Of others it does where it can cross a line. What was proposed
+        is open the next day, and so another conclusion; that something open moves on is done, and whoever
+        does it says so.
         """
         if plan.action is not None and suppression is None:
             return as_of + _DAY
         stay = self._stays.get(stage, self._stay_otherwise)
-        found = []
-        raised: float | None = 0.0
+        line = self._nearest_line(risk, plan)
+        found, raised = [], 0.0
         if signals:
-            raised = None if followed else self._raised(signals, signal_risk, risk, plan)
-            if raised is None:
+            # With fewer signals their number adds no more than now; what is left of them may weigh more.
+            more = min(1.0, summary.highest_as_they_leave + _ROUNDED) - summary.signal_risk
+            raised = self._signals_weight * max(0.0, more)
+            if followed or not _is_below_all(risk, plan) or risk.exact + raised + _SLACK >= line:
                 found.append(min([signal.detected_on for signal in signals]) + self._leaves_after)
-        for days in (_worse_health(stay, state), self._next_level(stay, state, risk, plan, raised or 0.0)):
+                raised = 0.0
+        for days in (_worse_health(stay, state), self._next_level(stay, state, risk.exact + raised, line)):
             if days is not None and days <= (date.max - entered_on).days:
                 found.append(entered_on + timedelta(days=days))
         if ahead is not None:
@@ -91,28 +90,10 @@ class Lines:
             found.append(suppression.until)
         return max(min(found), as_of + _DAY) if found else None
 
-    def _raised(
-        self, signals: Collection[SignalFact], signal_risk: float, risk: RiskScore, plan: Plan
-    ) -> float | None:
-        """By how much the score can be higher, at most, once some of the signals have left, the oldest first;
-        None where it could cross a line then, one above or one below. That their number falls only lowers
-        it."""
-        if plan.action is not None or risk.tier is not Tier.LOW or risk.urgency is not Tier.LOW:
-            return None
-        total = divisor = largest = 0.0
-        for _, kind, strength, _ in sorted(signals, key=_detected_on, reverse=True):
-            pull, weight = self._pulls.get(kind, _NO_PULL)
-            total += strength * pull
-            divisor += weight
-            if divisor:
-                largest = max(largest, total / divisor)
-        raised = self._signals_weight * max(0.0, min(1.0, largest + _ROUNDED) - signal_risk)
-        return raised if risk.exact + raised + _SLACK < min(self._lines_above(risk, plan)) else None
-
-    def _lines_above(self, risk: RiskScore, plan: Plan) -> list[float]:
-        """The scores at which the next tier or urgency begins, or the confidence that an action or a person
-        needs is reached."""
-        lines = []
+    def _nearest_line(self, risk: RiskScore, plan: Plan) -> float:
+        """The score at which the next tier or urgency begins, or the confidence that an action or a person
+        needs is reached, whichever comes first; infinite where none does."""
+        lines = [math.inf]
         for level, thresholds in ((risk.tier, self._tier), (risk.urgency, self._urgency)):
             if level is not Tier.HIGH:
                 lines.append(thresholds.medium if level is Tier.LOW else thresholds.high)
@@ -120,39 +101,23 @@ class Lines:
         for threshold in self._confidences:
             if confidence < threshold:
                 lines.append(threshold - (confidence - risk.overall) - _ROUNDED)
-        return lines
+        return min(lines)
 
-    def _next_level(
-        self, stay: _Stay, state: StateEvaluation, risk: RiskScore, plan: Plan, raised: float
-    ) -> int | None:
-        """The days in the stage with which the score, higher by `raised` and growing by them alone, can reach
-        the next of the lines above it; None where it cannot."""
+    def _next_level(self, stay: _Stay, state: StateEvaluation, exact: float, line: float) -> int | None:
+        """The days in the stage with which a score of `exact`, growing by them alone, can reach the line;
+        None where it cannot."""
         friction, weight = state.friction_score, self._weight
         if not weight or friction >= 1.0:
             return None
-        lines = self._lines_above(risk, plan)
-        if not lines:
-            return None
-        needed = friction + max(0.0, min(lines) - risk.exact - raised - _SLACK) / weight
+        needed = friction + max(0.0, line - exact - _SLACK) / weight
         if needed > 1.0:
             return None
         return max(state.days + 1, math.ceil(needed * stay.full - _SLACK))
 
 
-_NO_PULL = 0.0, 0.0
-
-
-def _pulls(policy: PolicyDocument) -> dict[str, tuple[float, float]]:
-    """Of each kind of signal, as `signals.aggregate` weighs it: what its strength adds to the sum, and what
-    it adds to the divisor."""
-    rules, pulls = policy.signals, {}
-    for kind, rule in rules.kinds.items():
-        weight = rules.other_weight if rule.weight is None else rule.weight
-        if rule.polarity is Polarity.NEGATIVE:
-            pulls[kind] = weight, weight
-        elif rule.polarity is Polarity.POSITIVE:
-            pulls[kind] = -weight * rules.positive_factor, weight * rules.positive_factor
-    return pulls
+def _is_below_all(risk: RiskScore, plan: Plan) -> bool:
+    """Whether no line has been crossed that a lower score could fall below."""
+    return plan.action is None and risk.tier is Tier.LOW and risk.urgency is Tier.LOW
 
 
 def _stay(stage: str, journey: JourneyPolicy) -> _Stay:

@@ -22,10 +22,13 @@ class SignalFact(NamedTuple):
 class SignalSummary(NamedTuple):
     """`signal_risk` is 0..1, rounded to 3 places. `kinds`, `signal_ids` and `negative_ids` are ordered by
     (detected_on, signal_id), one entry per signal; `unknown_kinds` names each kind the policy does not know
-    once. Mean and largest strength are None where there is no signal.
+    once. Mean and largest strength are None where there is no signal. `highest_as_they_leave` is the largest
+    signal risk, unrounded, that those left come to as one after the other leaves the window, the oldest
+    first.
     """
 
     signal_risk: float
+    highest_as_they_leave: float
     total: int
     negative: int
     positive: int
@@ -38,7 +41,7 @@ class SignalSummary(NamedTuple):
     reasons: tuple[str, ...]
 
 
-NO_SIGNALS = SignalSummary(0.0, 0, 0, 0, None, None, (), (), (), (), ("No signals are in force.",))
+NO_SIGNALS = SignalSummary(0.0, 0.0, 0, 0, 0, None, None, (), (), (), (), ("No signals are in force.",))
 
 _arrival = attrgetter("detected_on", "signal_id")
 
@@ -78,9 +81,16 @@ def aggregate(signals: Iterable[SignalFact], policy: PolicyDocument) -> SignalSu
             weights.append(weight * rules.positive_factor)
             positive += 1
     divisor = math.fsum(weights)
+    highest = left = left_weights = 0.0
+    for term, weight in zip(reversed(terms), reversed(weights), strict=True):
+        left += term
+        left_weights += weight
+        if left > highest * left_weights:
+            highest = left / left_weights
     signal_ids, kinds, strengths, _ = zip(*ordered, strict=True)
     return SignalSummary(
         signal_risk=round(min(1.0, max(0.0, math.fsum(terms) / divisor)), 3) if divisor else 0.0,
+        highest_as_they_leave=highest,
         total=len(ordered),
         negative=len(negative_ids),
         positive=positive,

@@ -121,7 +121,7 @@ def _due_on(case: Case, as_of: date, lines: Lines, *, followed: bool) -> date | 
         entered_on=case.stage.state_entered_at,
         state=case.state,
         signals=case.signals,
-        signal_risk=case.summary.signal_risk,
+        summary=case.summary,
         ahead=case.ahead,
         risk=case.risk,
         plan=case.plan,

@@ -7,7 +7,7 @@ set beside the customer's own one before it, whichever run that came from.
 from collections import Counter
 from collections.abc import Sequence
 
-from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, Count, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from journeys.domain.vocabulary import Stage, Tier
@@ -53,8 +53,8 @@ def movement(run: PipelineRun) -> dict:
 
 def _beside_the_one_before(run: PipelineRun) -> QuerySet[Assessment]:
     """The run's assessments; `before` is tier/stage of the customer's one before, null without one."""
-    mine, others = Assessment.objects.filter(run=run), PipelineRun.objects.exclude(pk=run.pk)
-    if not others.filter(Exists(Assessment.objects.filter(run=OuterRef("pk")))).exists():
+    mine = Assessment.objects.filter(run=run)
+    if not any(Assessment.objects.filter(others).exists() for others in (Q(run__lt=run), Q(run__gt=run))):
         # The very first run: there is nothing to be looked up for each of its rows, which are all there are.
         return mine.annotate(before=Value(None, output_field=CharField()))
     before = Assessment.objects.filter(customer=OuterRef("customer"), pk__lt=OuterRef("pk")).order_by("-pk")

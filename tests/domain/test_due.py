@@ -175,7 +175,7 @@ def look(customer: Known, day: date, policy: PolicyDocument, lines: Lines) -> Lo
             entered_on=customer.entered_on,
             state=found.state,
             signals=signals,
-            signal_risk=found.signals.signal_risk,
+            summary=found.signals,
             ahead=min(
                 (signal.detected_on for signal in customer.signals if signal.detected_on > last), default=None
             ),
