@@ -16,7 +16,7 @@ class ApprovalsConfig(AppConfig):
                 label="Authority",
                 template="admin/approvals/evidence/authority_limit.html",
                 describe=authority.describe,
-                on_end=authority.on_limit_end,
+                on_end=subjects.one_by_one(authority.on_limit_end),
             )
         )
         subjects.register(
@@ -25,7 +25,7 @@ class ApprovalsConfig(AppConfig):
                 label="Group membership",
                 template="admin/approvals/evidence/group_membership.html",
                 describe=membership.describe,
-                on_end=membership.on_membership_end,
+                on_end=subjects.one_by_one(membership.on_membership_end),
             )
         )
         subjects.register(
@@ -34,6 +34,6 @@ class ApprovalsConfig(AppConfig):
                 label="Where events are sent",
                 template="admin/approvals/evidence/webhook_endpoint.html",
                 describe=webhooks.describe,
-                on_end=webhooks.on_endpoint_end,
+                on_end=subjects.one_by_one(webhooks.on_endpoint_end),
             )
         )

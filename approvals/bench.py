@@ -34,7 +34,7 @@ def measure(decisions: int) -> dict[str, float]:
             label="Measurement",
             template="",
             describe=lambda request, user: {},
-            on_end=lambda request, actor: None,
+            on_end=lambda requests, actor: None,
         )
     )
     with database_of_its_own():

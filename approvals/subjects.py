@@ -62,8 +62,8 @@ def _no_days(request: "ApprovalRequest", days: Mapping[str, date], actor: "Actor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """`on_end(request, actor)` is called inside the transaction that moves the request, with the new
-    status on it; it moves the subject's own row along.
+    """`on_end(requests, actor)` is called inside the transaction that moves requests, one or several, to the
+    same status, which is on them by then; it moves the subject's own rows along. See `one_by_one`.
     `changeable(request)` is what may be changed; `change(request, changes)` gives what it would become, or
     raises CannotChange; `on_change(request)` moves the subject's own row along. `revise_permission`: who
     answers where a machine's proposal is sent back.
@@ -82,7 +82,7 @@ class Subject:
     label: str
     template: str
     describe: "Callable[[ApprovalRequest, object], dict]"
-    on_end: "Callable[[ApprovalRequest, Actor], None]"
+    on_end: "Callable[[Sequence[ApprovalRequest], Actor], None]"
     change: "Callable[[ApprovalRequest, dict], Changed]" = _unchangeable
     changeable: "Callable[[ApprovalRequest], Sequence[Changeable]]" = lambda request: ()
     on_change: "Callable[[ApprovalRequest], None]" = lambda request: None
@@ -91,6 +91,18 @@ class Subject:
     on_days: "Callable[[ApprovalRequest, Mapping[str, date], Actor, str], None]" = _no_days
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     recommends: bool = False
+
+
+def one_by_one(
+    on_end: "Callable[[ApprovalRequest, Actor], None]",
+) -> "Callable[[Sequence[ApprovalRequest], Actor], None]":
+    """For subjects whose requests are decided one at a time."""
+
+    def each(requests: "Sequence[ApprovalRequest]", actor: "Actor") -> None:
+        for request in requests:
+            on_end(request, actor)
+
+    return each
 
 
 _SUBJECTS: dict[str, Subject] = {}

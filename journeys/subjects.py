@@ -1,11 +1,11 @@
 """What journeys asks the gate for: the evidence of each kind of request, and what its end does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from approvals.models import ApprovalRequest
 from approvals.rules import Actor, RejectionCategory, Status, fingerprint
-from approvals.subjects import DayAsked, Subject
+from approvals.subjects import DayAsked, Subject, one_by_one
 from journeys import evidence
 from journeys.domain.vocabulary import Action, PersonReason, Segment, Tier, choices
 from journeys.models import Policy
@@ -13,10 +13,12 @@ from journeys.policy_diff import changes
 from journeys.services import execution, policies, proposals, reviews, switches, wishes
 
 
-def _end_intervention(request: ApprovalRequest, actor: Actor) -> None:
-    """Move the intervention along, and close an execution that waits for its next try."""
-    proposals.on_request_end(request, actor)
-    if request.status in (Status.LAPSED, Status.REVOKED):
+def _end_interventions(requests: Sequence[ApprovalRequest], actor: Actor) -> None:
+    """Move the interventions along, and close the executions that wait for their next try."""
+    proposals.on_requests_end(requests, actor)
+    for request in requests:
+        if request.status not in (Status.LAPSED, Status.REVOKED):
+            continue
         execution.end_retries(
             intervention_id=request.subject_key,
             reason=f"The approval was {request.status} before the next try.",
@@ -77,7 +79,7 @@ SUBJECTS = (
         label="Intervention",
         template="admin/approvals/evidence/intervention.html",
         describe=evidence.describe,
-        on_end=_end_intervention,
+        on_end=_end_interventions,
         change=proposals.change,
         changeable=proposals.changeable,
         on_change=proposals.on_change,
@@ -97,20 +99,20 @@ SUBJECTS = (
         label="Review of the policy's decision",
         template="admin/approvals/evidence/intervention.html",
         describe=_describe_review,
-        on_end=reviews.on_review_end,
+        on_end=one_by_one(reviews.on_review_end),
     ),
     Subject(
         kind=policies.KIND,
         label="Policy in force",
         template="admin/approvals/evidence/change.html",
         describe=_describe_activation,
-        on_end=policies.on_activation_end,
+        on_end=one_by_one(policies.on_activation_end),
     ),
     Subject(
         kind=switches.KIND,
         label="How far execution goes",
         template="admin/approvals/evidence/execution_switch.html",
         describe=_describe_switch,
-        on_end=switches.on_switch_end,
+        on_end=one_by_one(switches.on_switch_end),
     ),
 )

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from approvals.services import Facets
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("approvals", "journeys", "cjo_site")
 STATEFUL = ("ApprovalRequest", "Intervention", "Execution")
@@ -15,7 +17,8 @@ WRITERS = {"update", "bulk_update", "bulk_create", "create", "get_or_create", "u
 # Model, file, function: every place that may write the status of a row that is there.
 MAY_MOVE = {
     ("ApprovalRequest", "approvals/services/moves.py", "move_unrecorded"),
-    ("Intervention", "journeys/services/proposals/ends.py", "on_request_end"),
+    ("ApprovalRequest", "approvals/services/moves.py", "move_together"),
+    ("Intervention", "journeys/services/proposals/ends.py", "on_requests_end"),
     ("Intervention", "journeys/services/execution/moves.py", "move"),
     ("Intervention", "journeys/services/execution/worker.py", "_claim"),
     ("Execution", "journeys/services/execution/moves.py", "move"),
@@ -35,9 +38,6 @@ FIELDS_OF_CALLERS = {
         "approvals/services/opening.py",
         "approvals/services/changing.py",
     ),
-    ("Intervention", "journeys/services/proposals/refreshing.py", "refresh_moved"): (
-        "journeys/services/proposals/refreshing.py",
-    ),
 }
 # Writes rows of whatever model it is given: what comes in from outside, with a status only as it begins.
 OF_ANY_MODEL = {
@@ -46,8 +46,8 @@ OF_ANY_MODEL = {
     ("?", "journeys/bench/world.py", "_write"),
 }
 # Functions of `approvals.rows`, called with the model.
-PAST_THE_ORM = ("insert", "insert_all")
-BEGINNINGS = ("create", "bulk_create", "get_or_create", *PAST_THE_ORM)
+PAST_THE_ORM = ("insert", "insert_all", "update_each")
+BEGINNINGS = ("create", "bulk_create", "get_or_create", "insert", "insert_all")
 TABLES = ("approvals_approvalrequest", "journeys_intervention", "journeys_execution")
 
 
@@ -170,10 +170,14 @@ def writes() -> tuple[Write, ...]:
     found = []
     for path in files():
         file = path.relative_to(ROOT).as_posix()
-        for function in functions(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        for function in functions(tree):
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in PAST_THE_ORM:
-                    found += [Write(model, file, function.name, node.func.id, None) for model in _named(node)]
+                    fields = fields_of_each(node, tree) if node.func.id == "update_each" else None
+                    found += [
+                        Write(model, file, function.name, node.func.id, fields) for model in _named(node)
+                    ]
                 if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                     continue
                 if node.func.attr not in WRITERS or _of_a_set(node):
@@ -182,6 +186,27 @@ def writes() -> tuple[Write, ...]:
                 for model in models & set(STATEFUL) if models else {"?"}:
                     found.append(Write(model, file, function.name, node.func.attr, fields_of(node, function)))
     return tuple(found)
+
+
+def fields_of_each(call: ast.Call, tree: ast.Module) -> frozenset[str] | None:
+    """Those that `update_each` sets: told on the spot, or by a constant of the module. What a dataclass has
+    is known from itself."""
+    listed = call.args[1]
+    if isinstance(listed, ast.Name):
+        constants = [node for node in tree.body if isinstance(node, ast.Assign)]
+        values = [node.value for node in constants if getattr(node.targets[0], "id", "") == listed.id]
+        listed = values[0] if values else listed
+    if not isinstance(listed, ast.List | ast.Tuple):
+        return None
+    names: set[str] = set()
+    for element in listed.elts:
+        if isinstance(element, ast.Starred) and ast.unparse(element.value) == "Facets.__dataclass_fields__":
+            names |= set(Facets.__dataclass_fields__)
+        elif isinstance(element, ast.Constant):
+            names.add(element.value)
+        else:
+            return None
+    return frozenset(names)
 
 
 def _named(call: ast.Call) -> set[str]:
@@ -201,11 +226,15 @@ def may_move(write: Write) -> bool:
     return write.verb == "save" or write.fields is None or "status" in write.fields
 
 
-def test_the_status_of_a_request_is_written_by_one_function():
+def test_the_status_of_a_request_is_written_in_one_place():
     movers = {write.place for write in writes() if write.model == "ApprovalRequest" and may_move(write)}
-    assert movers - FIELDS_OF_CALLERS.keys() == {
-        ("ApprovalRequest", "approvals/services/moves.py", "move_unrecorded"),
-    }
+    assert {file for _, file, _ in movers - FIELDS_OF_CALLERS.keys()} == {"approvals/services/moves.py"}
+
+
+def test_many_rows_at_once_are_seen_as_well():
+    seen = {write.place: write.fields for write in writes() if write.verb == "update_each"}
+    assert "status" in seen["ApprovalRequest", "approvals/services/moves.py", "move_together"]
+    assert "payload" in seen["ApprovalRequest", "approvals/services/opening.py", "refresh_prepared"]
 
 
 def test_the_status_of_what_is_carried_out_is_written_by_the_named_services_only():

@@ -14,6 +14,7 @@ from approvals.services.deciding import (
     may_revoke,
     revoke,
     supersede,
+    supersede_together,
     use_approval,
 )
 from approvals.services.notices import silently, tell_outcome
@@ -96,6 +97,7 @@ __all__ = [
     "revoke",
     "silently",
     "supersede",
+    "supersede_together",
     "take_over",
     "tell_outcome",
     "use_approval",

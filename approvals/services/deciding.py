@@ -1,6 +1,6 @@
 """Deciding, and taking an approval back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from approvals.services.moves import (
     event_of,
     get,
     move,
+    move_together,
     move_unrecorded,
     unmoved,
 )
@@ -75,7 +76,8 @@ def decide(
 def authorise_by_policy(
     requests: Iterable[ApprovalRequest], *, policy: str, authority: Authority, reason: str
 ) -> list[Decision]:
-    """Approve what a machine proposed, on the authority of the policy in force (`name version`).
+    """Approve what a machine proposed, on the authority of the policy in force (`name version`). All are of
+    one kind, and pending, as the caller's transaction has opened them.
 
     Raises NotAuthorised for anything that a person proposed or that takes several people, and where the
     authority is a person's.
@@ -91,18 +93,15 @@ def authorise_by_policy(
             if authority == Authority.POLICY and (request.people_needed > 1 or request.heightened):
                 raise rules.NotAuthorised("What takes several people, the policy does not decide alone.")
         events = record(
-            [
-                move_unrecorded(
-                    request,
-                    Status.APPROVED,
-                    actor,
-                    reason,
-                    now=now,
-                    authority=authority,
-                    execute_by=_execute_by(request, now),
-                )
-                for request in requests
-            ]
+            move_together(
+                requests,
+                Status.APPROVED,
+                actor,
+                [reason] * len(requests),
+                now=now,
+                authority=authority,
+                execute_by=lambda request: _execute_by(request, now),
+            )
         )
         decisions = [
             _decision(request, event, Verdict.APPROVED, authority, actor, now)
@@ -163,6 +162,14 @@ def supersede(request: ApprovalRequest, *, actor: Actor, reason: str) -> Event:
     """End a pending request because something else takes its place, and return the event: the caller records
     it in the same transaction, once what takes its place is written. Raises AlreadyDecided."""
     return move_unrecorded(request, Status.SUPERSEDED, actor, reason, now=timezone.now())
+
+
+def supersede_together(
+    requests: Sequence[ApprovalRequest], *, actor: Actor, reasons: Sequence[str]
+) -> list[Event]:
+    """As `supersede`, of many of one kind that the caller's transaction has locked; `reasons` are one for
+    each."""
+    return move_together(requests, Status.SUPERSEDED, actor, reasons, now=timezone.now())
 
 
 def lapse(request_id: int, *, actor: Actor, reason: str) -> None:

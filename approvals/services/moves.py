@@ -1,13 +1,15 @@
 """How every request moves: compare-and-swap, tell the subject, record."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from approvals import rules, shown
 from approvals.audit import Event, record
 from approvals.models import ApprovalRequest, AuditEvent
+from approvals.rows import update_each
 from approvals.rules import Actor, Authority, Status
 from approvals.subjects import subject_of
 
@@ -74,10 +76,52 @@ def move_unrecorded(
     request.status, request.decided_at, request.execute_by = after, now, execute_by
     request.approvals_given = given
     subject = subject_of(request.kind)
-    subject.on_end(request, actor)
+    subject.on_end([request], actor)
     if days:
         subject.on_days(request, days, actor, reason)
+    return _moved(request, before, actor, reason, authority)
+
+
+def move_together(
+    requests: Sequence[ApprovalRequest],
+    after: Status,
+    actor: Actor,
+    reasons: Sequence[str],
+    *,
+    now: datetime,
+    authority: Authority | None = None,
+    execute_by: Callable[[ApprovalRequest], datetime | None] = lambda request: None,
+) -> list[Event]:
+    """As `move_unrecorded`, of many of one kind and status that the caller's transaction has opened or
+    locked: in one go. `reasons` are one for each."""
+    if not requests:
+        return []
+    before = requests[0].status
+    rules.check_move(before, after)
+    known = [(row.pk, before, row.fingerprint, row.approvals_given) for row in requests]
+    for row in requests:
+        row.status, row.decided_at, row.execute_by = after, now, execute_by(row)
+        row.approvals_given += after == Status.APPROVED
+    values = [(after, now, row.execute_by, row.approvals_given) for row in requests]
+    moved = update_each(
+        ApprovalRequest,
+        ["status", "decided_at", "execute_by", "approvals_given"],
+        ["id", "status", "fingerprint", "approvals_given"],
+        [(*new, *old) for new, old in zip(values, known, strict=True)],
+    )
+    if moved != len(requests):
+        raise IntegrityError("One of the requests was decided or changed meanwhile.")
+    subject_of(requests[0].kind).on_end(requests, actor)
+    return [
+        _moved(row, before, actor, reason, authority) for row, reason in zip(requests, reasons, strict=True)
+    ]
+
+
+def _moved(
+    request: ApprovalRequest, before: str, actor: Actor, reason: str, authority: Authority | None
+) -> Event:
     details = {"authority": authority.value} if authority else {}
+    after = request.status
     word = f"request.{after}"
     return event_of(word, request, actor, before=before, after=after, reason=reason, details=details)
 

@@ -3,7 +3,7 @@ request by which they are decided."""
 
 from journeys.services.proposals.by_hand import Suppressed, UnknownCustomer, propose
 from journeys.services.proposals.changes import change, changeable, on_change
-from journeys.services.proposals.ends import REACHES_CUSTOMER, on_request_end, status_after
+from journeys.services.proposals.ends import REACHES_CUSTOMER, on_requests_end, status_after
 from journeys.services.proposals.machine import (
     Drafts,
     Proposal,
@@ -33,7 +33,7 @@ __all__ = [
     "find_moved",
     "hold_requests",
     "on_change",
-    "on_request_end",
+    "on_requests_end",
     "open_proposals",
     "prepare_proposals",
     "propose",

@@ -67,7 +67,7 @@ def propose(
             superseded = []
             if past.open_id:
                 by = f"{label(action)}, proposed by {actor.name}"
-                superseded.append(supersede_pending(past.open_id, by=by))
+                superseded = supersede_pending({past.open_id: by})
             intervention = _by_hand(case, action, channel, reason.strip(), actor, today, now)
             intervention.save(force_insert=True)
             text = render_content(case, action, channel, rules)

@@ -17,7 +17,7 @@ from approvals.services import (
     authorise_by_policy,
     open_prepared,
     prepare_requests,
-    supersede,
+    supersede_together,
 )
 from journeys.cases import Case
 from journeys.domain.policy import PolicyDocument
@@ -117,11 +117,9 @@ def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
     customer meanwhile.
     """
     proposals, interventions = drafts.proposals, drafts.interventions
-    superseded = [
-        supersede_pending(proposal.replaces, by=label(proposal.case.plan.action))
-        for proposal in proposals
-        if proposal.replaces
-    ]
+    superseded = supersede_pending(
+        {proposal.replaces: label(proposal.case.plan.action) for proposal in proposals if proposal.replaces}
+    )
     insert_all(Intervention, interventions, drafts.rows)
     requests = open_prepared(drafts.opening, proposer=PIPELINE, superseded=superseded)
     for authority in (Authority.POLICY, Authority.AUTO_APPROVAL_FOR_TESTING):
@@ -194,12 +192,17 @@ def draft(proposal: Proposal, *, run: PipelineRun) -> Intervention:
     )
 
 
-def supersede_pending(intervention_id: str, *, by: str) -> Event:
-    """As `supersede`. Raises django.db.IntegrityError where it was decided meanwhile."""
-    request = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key=intervention_id).first()
-    if request is None:
+def supersede_pending(by: Mapping[str, str]) -> list[Event]:
+    """As `supersede_together`: those of the interventions, each with what replaces it, in words. Raises
+    django.db.IntegrityError where one was decided meanwhile."""
+    if not by:
+        return []
+    pending = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=by).order_by("pk")
+    requests = list(pending.select_for_update(no_key=True))
+    if len(requests) != len(by):
         raise IntegrityError("What was to be replaced was decided meanwhile.")
-    return supersede(request, actor=PIPELINE, reason=f"Replaced by: {by}.")
+    reasons = [f"Replaced by: {by[request.subject_key]}." for request in requests]
+    return supersede_together(requests, actor=PIPELINE, reasons=reasons)
 
 
 _POLICY_REASON = {
