@@ -11,6 +11,7 @@ from operator import attrgetter
 
 import orjson
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 # Below this COPY is not worth its round trips.
 _COPY_FROM = 20
@@ -75,14 +76,48 @@ def insert(
     columns = ", ".join(connection.ops.quote_name(field.column) for field in _fields(model, tuple(names)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM and not unless_there:
-            with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
+            _copy(
+                cursor,
+                f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)",
+                _types(model, tuple(names)),
+                rows,
+            )
         else:
             marks = ", ".join(["%s"] * len(names))
             otherwise = " ON CONFLICT DO NOTHING" if unless_there else ""
             statement = f"INSERT INTO {table} ({columns}) VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own models
             cursor.executemany(statement, rows)
+
+
+def _copy(cursor: CursorWrapper, statement: str, types: list[str], rows: Prepared) -> None:
+    # In binary, as reading the text of 28 columns takes the driver and the server a third of the time.
+    cursor.adapters.register_dumper(str, _jsonb_dumper())
+    with connection.wrap_database_errors, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+@cache
+def _jsonb_dumper() -> type:
+    """Of JSON that is text already. The driver is imported where there is one."""
+    from psycopg import adapters, pq
+    from psycopg.adapt import Dumper
+
+    class Text(Dumper):
+        format = pq.Format.BINARY
+        oid = adapters.types["jsonb"].oid
+
+        def dump(self, obj: str) -> bytes:
+            return b"\x01" + obj.encode()  # the version of the format, then the text
+
+    return Text
+
+
+@cache
+def _types(model: type[models.Model], names: tuple[str, ...]) -> list[str]:
+    """What the columns are, without their lengths."""
+    return [field.db_type(connection).partition("(")[0] for field in _fields(model, names)]
 
 
 def update_each(
