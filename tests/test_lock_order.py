@@ -25,7 +25,9 @@ from journeys.models import (
     PipelineRun,
     Signal,
 )
+from journeys.records import CustomerRecord
 from journeys.services import intake, outcomes, proposals, switches, wishes
+from journeys.services.orphans import link_orphan
 from tests.acting import decide, forget, together, waiting
 from tests.runs import SAMPLE_DAY, run_pipeline
 
@@ -282,3 +284,18 @@ def ask_nobody(key: str) -> None:
     )
     new = services.NewRequest(kind="test", subject_key=key, title="Call them", payload={}, terms=terms)
     services.open_requests([new], proposer=Actor(key="machine:test", name="a test", door="test"))
+
+
+def test_customers_are_taken_in_while_somebody_links_a_signal_of_one_to_another(people, sample_run):
+    batch = [CustomerRecord(customer_id="C003", name="Another name"), CustomerRecord(customer_id="C999")]
+    both_end(
+        lambda: intake.take(batch, at_once=True),
+        lambda: link_orphan(
+            signal_id="S009",
+            customer_id="C003",
+            note="They signed as C999 before the merger.",
+            user=people["operator"],
+            door="test",
+        ),
+        before='UPDATE "journeys_finding"',
+    )

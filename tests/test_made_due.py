@@ -8,7 +8,7 @@ import pytest
 from django.db import connections, transaction
 from django.utils import timezone
 
-from journeys.models import Assessment, Customer, MadeDue
+from journeys.models import Assessment, Customer, MadeDue, Mark
 from journeys.services import marks
 from tests.test_changed_only import (
     import_a_value,
@@ -42,7 +42,6 @@ def die_after_the_commit_of(act) -> None:
     ("happens", "whom"),
     [
         (set_a_wish, "C003"),
-        (propose_by_hand, "C003"),
         (reject_for_bad_timing, "C005"),
         (import_history, "C003"),
         (import_a_value, "C003"),
@@ -60,6 +59,12 @@ def test_who_dies_between_the_commit_and_the_mark_leaves_it_to_the_sweep(settled
     marks.move_due_left()
     assert not MadeDue.objects.exists()
     assert look() == {whom}
+
+
+def test_who_is_proposed_something_by_hand_is_looked_at_at_once(settled, people):  # noqa: F811
+    """Before it can be carried out: what comes of it is measured against how it stood then."""
+    die_after_the_commit_of(partial(propose_by_hand, people))
+    assert [mark.customer_id for mark in Mark.objects.all()] == ["C003"]
 
 
 def test_of_what_was_taken_back_nobody_is_due(settled, people):  # noqa: F811

@@ -150,6 +150,21 @@ def test_an_import_of_the_same_again_leaves_the_link(sample_run, people):
     assert take([stronger]) == [Taken.UPDATED]
     signal = Signal.objects.get(pk="S009")
     assert (signal.customer_id, signal.received_for, signal.signal_strength) == ("C003", "C999", 0.11)
+    finding = Finding.objects.get(kind="orphan_signal")
+    assert (finding.status, finding.closed_by) == ("mended", "operator")
+
+
+def test_a_correction_of_a_linked_signal_has_whom_it_was_linked_to_looked_at(sample_run, people):
+    link(people["operator"])
+    Mark.objects.all().delete()
+    take([parse(SignalRecord, again(signal_strength=0.11), today=timezone.now().date())], at_once=True)
+    assert [mark.customer_id for mark in Mark.objects.all()] == ["C003"]
+
+
+def test_one_that_is_corrected_to_a_customer_we_know_is_found_no_more(sample_run):
+    take([parse(SignalRecord, again(customer_id="C004"), today=timezone.now().date())])
+    finding = Finding.objects.get(kind="orphan_signal")
+    assert (finding.status, finding.note) == ("mended", "It was corrected.")
 
 
 def test_a_correction_at_the_source_wins_over_the_link(sample_run, people):

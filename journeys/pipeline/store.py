@@ -204,13 +204,14 @@ def _assessment(fresh: Fresh, planned: PipelineRun) -> tuple:
 
 def note_portfolio_findings(context: Context) -> None:
     """Signals that belong to nobody, or to the future, and those that have found their customer since. For a
-    run over what changed the first have been noted as they were received, and it comes to the second."""
+    run over what changed the first have been noted as they were received, and it comes to the second where
+    their customers are known."""
     run = context.run
     if run.scope != PipelineRun.Scope.PORTFOLIO:
         return
     if not context.dry_run:
         findings.mend_joined_signals()
-    if run.changed_only:
+    if run.changed_only and not context.dry_run:
         return
     orphaned = Signal.objects.orphaned().values_list("signal_id", "customer_id")
     for chunk in in_batches(orphaned.iterator(), _NOTED):

@@ -31,6 +31,7 @@ from journeys.domain.vocabulary import (
     Tier,
 )
 from journeys.models import Assessment, Intervention, Outcome, PipelineRun, PortfolioSnapshot
+from journeys.reports.one_moment import one_moment
 
 AT_RISK = (Tier.HIGH, Tier.MEDIUM)
 # Of those whose tier rose, so many of each segment are kept by name.
@@ -73,8 +74,9 @@ def count(run: PipelineRun) -> Counted:
     what holds, whichever run concluded it."""
     before = latest_before(run)
     since = before and before.run
-    cells = _cells(run)
-    moves = _moves(run, since, cells) if since else {}
+    with one_moment():
+        cells = _cells(run)
+        moves = _moves(run, since, cells) if since else {}
     return Counted(
         since,
         sorted([*cell, customers, valued, str(value)] for cell, (customers, valued, value) in cells.items()),

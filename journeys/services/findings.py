@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -100,6 +100,14 @@ def mend_joined_signals(customer_ids: Sequence[str] | None = None) -> int:
     joined = Signal.objects.filter(Exists(arrived), pk=OuterRef("subject"))
     found = Finding.objects.filter(Exists(joined), kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN)
     return mend(finding_ids=list(found.values_list("pk", flat=True)), note="The customer has arrived.")
+
+
+def mend_signals(signal_ids: Collection[str]) -> int:
+    """Mend the findings on signals that were corrected, and belong to a customer we know now."""
+    found = Finding.objects.filter(
+        kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN, subject__in=signal_ids
+    )
+    return mend(finding_ids=list(found.values_list("pk", flat=True)), note="It was corrected.")
 
 
 def _row(finding: NewFinding, run: PipelineRun | None) -> Finding:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from journeys.days import today
@@ -196,34 +197,44 @@ def take(
 def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Taken | InvalidRecord]:
     with transaction.atomic():
         answers = _TAKERS[type(records[0])](records, replace)
-        both = zip(records, answers, strict=True)
+        both = list(zip(records, answers, strict=True))
         new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
+        arrived = [record.customer_id for record, answer in both if answer == Taken.NEW]
+        concerned = [
+            record.customer_id for record in new if isinstance(record, (*_EVALUATED, InterventionRecord))
+        ]
+        # Findings before marks, as whoever links a signal, or writes what a run has found.
         if isinstance(records[0], SignalRecord):
-            _note_orphans(new)
+            updated = [record.signal_id for record, answer in both if answer == Taken.UPDATED]
+            concerned = _join([record.signal_id for record in new], updated)
+        if isinstance(records[0], CustomerRecord) and arrived:
+            findings.mend_joined_signals(arrived)
         if at_once and isinstance(records[0], _EVALUATED):
-            marks.mark(record.customer_id for record in new)
-        elif isinstance(records[0], (*_EVALUATED, InterventionRecord)):
-            marks.make_due(record.customer_id for record in new)
+            marks.mark(concerned)
+        else:
+            marks.make_due(concerned)
         if isinstance(records[0], CustomerRecord):
-            both = zip(records, answers, strict=True)
-            _take_up([record.customer_id for record, answer in both if answer == Taken.NEW], at_once)
+            _take_up(arrived, at_once)
     return answers
 
 
-def _note_orphans(signals: Sequence[SignalRecord]) -> None:
-    known = _customers(signal.customer_id for signal in signals)
+def _join(signal_ids: Sequence[str], corrected: Sequence[str]) -> list[str]:
+    """Note which of the signals belong to nobody, and mend what was noted of those that were corrected and
+    belong to somebody now. Returns whom they concern: where a person has linked a signal, that is not the id
+    that it came with."""
+    known = Exists(Customer.objects.filter(pk=OuterRef("customer_id")))
+    rows = list(Signal.objects.filter(pk__in=signal_ids).values_list("signal_id", "customer_id", known))
     findings.note(
-        findings.of_orphan(signal.signal_id, signal.customer_id)
-        for signal in signals
-        if signal.customer_id not in known
+        findings.of_orphan(signal_id, customer_id) for signal_id, customer_id, joined in rows if not joined
     )
+    findings.mend_signals({signal_id for signal_id, _, joined in rows if joined}.intersection(corrected))
+    return [customer_id for _, customer_id, _ in rows]
 
 
 def _take_up(customer_ids: Sequence[str], at_once: bool) -> None:
     """What was held for customers who are there now, whichever way they came."""
     if not customer_ids:
         return
-    findings.mend_joined_signals(customer_ids)
     held = Finding.objects.filter(
         kind=FindingKind.HELD_RECORD, subject__in=customer_ids, status=Finding.Status.OPEN
     )

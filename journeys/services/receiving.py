@@ -19,7 +19,7 @@ from journeys.cases import NewFinding
 from journeys.days import today
 from journeys.domain.vocabulary import FindingKind
 from journeys.models import Customer
-from journeys.records import CustomerRecord, InvalidRecord, OutcomeRecord, Record, SignalRecord, StateRecord
+from journeys.records import InvalidRecord, OutcomeRecord, Record, SignalRecord, StateRecord
 from journeys.services import findings, intake, outcomes
 from journeys.services.intake import Conflict, Taken, UnknownReference
 
@@ -83,8 +83,6 @@ def receive(kind: type[Record], items: Sequence[object]) -> list[Receipt]:
             for (place, record), answer in zip(wave, answers, strict=True):
                 _tell(receipts[place], record, answer)
         _hold(kind, items, receipts, parsed)
-        if kind is CustomerRecord and any(receipt.is_new for receipt in receipts):
-            findings.mend_joined_signals()
         if kind is OutcomeRecord:
             # Last and once, however many waves: from here to the commit nobody else can append to the audit.
             outcomes.note_received(
@@ -150,14 +148,13 @@ def _hold(
             if customer_id not in known:
                 receipts[place].result = Result.HELD
                 receipts[place].detail = f"there is no customer {customer_id} yet"
+        return
     findings.note(
         _held(record, items[place]) for place, record in parsed if receipts[place].result == Result.HELD
     )
 
 
 def _held(record: Record, item: object) -> NewFinding:
-    if isinstance(record, SignalRecord):
-        return findings.of_orphan(record.signal_id, record.customer_id)
     return NewFinding(
         FindingKind.HELD_RECORD,
         record.customer_id,

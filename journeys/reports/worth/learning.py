@@ -253,11 +253,13 @@ def _playbook(
 
 def calibrate(scope: Scope) -> tuple[list[Calibration], date | None]:
     """By band of the churn score that a run gave when the days began: how many have left since. And the day
-    of that run; None where there is none, or nobody records who leaves."""
+    of that run; None where there is none, or nobody records who leaves. A run that looked at everybody: one
+    over what changed leaves scores as they were where no line was crossed."""
     days = timedelta(days=scope.rules.outcomes.truth_days)
     then = (
         PipelineRun.objects.filter(
             scope=PipelineRun.Scope.PORTFOLIO,
+            changed_only=False,
             status=PipelineRun.Status.SUCCEEDED,
             as_of__lte=scope.until - days,
         )

@@ -13,7 +13,7 @@ from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
 from journeys.domain.vocabulary import Action, Channel, InterventionStatus, Origin, PersonReason, label
 from journeys.models import Intervention
-from journeys.services.marks import make_due
+from journeys.services.marks import mark
 from journeys.services.policies import in_force
 from journeys.services.proposals.machine import supersede_pending
 from journeys.services.proposals.requests import build_request, recipient, render_content
@@ -75,8 +75,9 @@ def propose(
             request = build_request(
                 intervention, case, text, policy=policy, rules=rules, now=now, reason=reason.strip()
             )
+            # Looked at before it can be carried out: what comes of it is measured against how it stood then.
+            mark([customer_id])
             open_requests([request], proposer=actor, superseded=superseded)
-            make_due([customer_id])
     except IntegrityError as error:
         raise Suppressed("Something else was begun with this customer at this moment; look again.") from error
     return intervention
