@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .journey_state import StateEvaluation
 from .planning import Plan
 from .policy import PolicyDocument
-from .policy_sections import JourneyPolicy
+from .policy_sections import JourneyPolicy, Thresholds
 from .risk import RiskScore
 from .signals import SignalFact, SignalSummary
 from .suppression import Suppression
@@ -37,7 +37,7 @@ class Lines:
     def __init__(self, policy: PolicyDocument):
         self._leaves_after = timedelta(days=policy.signals.days_back + 1)
         self._enters_before = timedelta(days=policy.signals.days_ahead)
-        self._tier, self._urgency = policy.risk.tier, policy.risk.urgency
+        self._next_tier, self._next_urgency = _next(policy.risk.tier), _next(policy.risk.urgency)
         self._confidences = policy.planning.confidence_floor, policy.escalation.confidence
         self._weight = policy.risk.weights.time_in_state
         self._signals_weight = policy.risk.weights.signals
@@ -93,15 +93,12 @@ class Lines:
     def _nearest_line(self, risk: RiskScore, plan: Plan) -> float:
         """The score at which the next tier or urgency begins, or the confidence that an action or a person
         needs is reached, whichever comes first; infinite where none does."""
-        lines = [math.inf]
-        for level, thresholds in ((risk.tier, self._tier), (risk.urgency, self._urgency)):
-            if level is not Tier.HIGH:
-                lines.append(thresholds.medium if level is Tier.LOW else thresholds.high)
+        line = min(self._next_tier[risk.tier], self._next_urgency[risk.urgency])
         confidence = plan.confidence_exact
         for threshold in self._confidences:
             if confidence < threshold:
-                lines.append(threshold - (confidence - risk.overall) - _ROUNDED)
-        return min(lines)
+                line = min(line, threshold - (confidence - risk.overall) - _ROUNDED)
+        return line
 
     def _next_level(self, stay: _Stay, state: StateEvaluation, exact: float, line: float) -> int | None:
         """The days in the stage with which a score of `exact`, growing by them alone, can reach the line;
@@ -113,6 +110,11 @@ class Lines:
         if needed > 1.0:
             return None
         return max(state.days + 1, math.ceil(needed * stay.full - _SLACK))
+
+
+def _next(thresholds: Thresholds) -> dict[Tier, float]:
+    """Where the level above each begins."""
+    return {Tier.LOW: thresholds.medium, Tier.MEDIUM: thresholds.high, Tier.HIGH: math.inf}
 
 
 def _is_below_all(risk: RiskScore, plan: Plan) -> bool:

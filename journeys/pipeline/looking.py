@@ -4,9 +4,8 @@ from time import perf_counter
 
 from django.db import IntegrityError, transaction
 
-from journeys.domain.vocabulary import Disposition, Tier
+from journeys.domain.vocabulary import Tier
 from journeys.models import Intervention
-from journeys.pipeline.changes import disposition_of
 from journeys.pipeline.ranges import Claim
 from journeys.pipeline.steps import RANGE_STEPS, Context, Part, Range, data_loading
 from journeys.pipeline.store import foresee_range, prepare_range, store_range
@@ -72,11 +71,10 @@ def _count(batch: Range, totals: Totals) -> None:
     totals.unchanged_by = batch.unchanged
     totals.by_policy, totals.auto_approved = batch.by_policy, batch.auto_approved
     for case in batch.assessed:
-        disposition, reason, _ = disposition_of(case)
-        if disposition == Disposition.SUPPRESSED:
-            totals.suppressed_by[str(reason)] += 1
-        elif disposition == Disposition.BELOW_CONFIDENCE:
+        if case.plan.action is None:
             totals.below_confidence += 1
+        elif case.suppression is not None:
+            totals.suppressed_by[str(case.suppression.reason)] += 1
     if batch.part.decided is not None:
         # The second look counts what becomes of those whom the first has counted as customers.
         for name, progress in totals.steps.items():
