@@ -47,6 +47,7 @@ def past_of(span: Span, *, excluding: str = "") -> dict[str, Past]:
     """What counts of the interventions of a span of customers, by customer."""
     # Not "status in": for that SQLite would take the index of the status, and look for the span's among all.
     rows = span.of(Intervention.objects.exclude(status__in=_OF_NO_ACCOUNT)).exclude(pk=excluding)
+    rows = rows.defer("reasons", "person_reasons")
     by_customer = defaultdict(list)
     for row in rows.select_related("execution").iterator():
         by_customer[row.customer_id].append(row)

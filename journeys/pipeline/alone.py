@@ -2,14 +2,14 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
 from journeys import cases
 from journeys.cases import Case, NewFinding, Span
 from journeys.days import today
-from journeys.models import Intervention, PipelineRun
+from journeys.models import Customer, Intervention, PipelineRun
 from journeys.pipeline import whom
 from journeys.pipeline.life import RunFailed, start
 from journeys.pipeline.looking import look_at
@@ -36,8 +36,9 @@ def run(
     Raises RunUnderWay where a portfolio run is going on, and RunFailed, naming the step, when one breaks.
     """
     kept = not planned.dry_run or planned.pk is not None
+    spans = _spans(planned, marked)
     if kept:
-        start(planned, expected(planned, marked))
+        start(planned, _number(spans))
     context = Context(
         run=planned,
         policy=planned.policy,
@@ -55,7 +56,7 @@ def run(
             note_portfolio_findings(context)
         left: list[Candidate] = []
         with collector_at_rest():
-            for part in _parts(planned, marked, left, context.rules.authority.max_per_run):
+            for part in _parts(spans, left, context.rules.authority.max_per_run):
                 for_second_look = look_at(context, part).for_second_look
                 context.urgent.see(for_second_look)
                 left += for_second_look
@@ -103,22 +104,26 @@ def collector_at_rest() -> Iterator[None]:
         gc.unfreeze()
 
 
-def expected(planned: PipelineRun, marked: Mapping[str, str] = MappingProxyType({})) -> int:
+def expected(queued: PipelineRun) -> int:
     """How many customers there are to come to."""
-    if planned.scope == PipelineRun.Scope.MARKED:
-        return len(marked)
-    return 1 if planned.customer_id else whom.number(planned)
+    return 1 if queued.customer_id else whom.number(queued)
 
 
-def _parts(
-    planned: PipelineRun, marked: Mapping[str, str], left: list[Candidate], most: int
-) -> Iterator[Part]:
-    """`left` is filled while the caller looks at the parts before the last ones, which are made of it."""
+def _spans(planned: PipelineRun, marked: Mapping[str, str]) -> list[Span]:
     if planned.scope == PipelineRun.Scope.MARKED:
-        yield Part(Span(ids=tuple(sorted(marked))))
-    elif planned.customer_id:
-        yield Part(cases.only(planned.customer_id))
-    else:
-        spans = list(whom.spans(planned))
-        yield from (Part(span, len(spans) == 1) for span in spans)
-        yield from second_look(left, most)
+        return [Span(ids=tuple(sorted(marked)))]
+    return [cases.only(planned.customer_id)] if planned.customer_id else list(whom.spans(planned))
+
+
+def _number(spans: Collection[Span]) -> int:
+    """Of their customers: those of ranges are all there are."""
+    if all(span.ids for span in spans):
+        return sum(len(span.ids) for span in spans)
+    return Customer.objects.count()
+
+
+def _parts(spans: Collection[Span], left: list[Candidate], most: int) -> Iterator[Part]:
+    """`left` is filled while the caller looks at the parts before the last ones, which are made of it. Who is
+    looked at alone, or marked, has no others to be weighed against."""
+    yield from (Part(span, len(spans) == 1) for span in spans)
+    yield from second_look(left, most)

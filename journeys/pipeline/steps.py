@@ -81,6 +81,10 @@ class Context:
         return snapshots.count(self.run)
 
     @cached_property
+    def scope(self) -> worth.Scope:
+        return worth.scope_of(self.run, self.rules)
+
+    @cached_property
     def deciders(self) -> Deciders:
         """As of when this process took the run up. Who may decide only since is seen by the sweep."""
         return Deciders()
@@ -358,15 +362,14 @@ def kpi_calculation(context: Context, progress: Progress) -> None:
             "seconds": _seconds_over_customers(context.run),
             "cells": context.counted.cells,
         }
-        context.run.results = worth.kpi_results(worth.scope_of(context.run, context.rules), facts)
+        context.run.results = worth.kpi_results(context.scope, facts)
     rows = context.run.results.get("kpis", [])
     progress.count(len(rows), sum(row["value"] is not None for row in rows))
 
 
 def roi_calculation(context: Context, progress: Progress) -> None:
     if _is_measured(context):
-        scope = worth.scope_of(context.run, context.rules)
-        context.run.results = worth.roi_results(scope, context.run.results)
+        context.run.results = worth.roi_results(context.scope, context.run.results)
     executed = context.run.results.get("roi", {}).get("executed", 0)
     progress.count(executed, 1 if executed else 0)
 

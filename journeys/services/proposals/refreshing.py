@@ -56,7 +56,7 @@ def find_moved(
         pending = ApprovalRequest.objects.pending().filter(kind=KIND, subject_key__in=list(waiting))
         # First: whoever changes one after that changes the intervention as well, and is found out by the
         # request.
-        requests = list(pending.exclude(proposer=Proposer.PERSON))
+        requests = list(pending.exclude(proposer=Proposer.PERSON).defer("evidence"))
         theirs = Intervention.objects.in_bulk([request.subject_key for request in requests])
         for request in requests:
             intervention = theirs[request.subject_key]
