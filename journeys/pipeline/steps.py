@@ -25,16 +25,8 @@ from journeys.domain.due import Lines
 from journeys.domain.holdout import Arm
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.suppression import suppress
-from journeys.domain.vocabulary import FindingKind, InterventionStatus, PersonReason, SuppressionReason, Tier
-from journeys.models import (
-    Customer,
-    Finding,
-    Intervention,
-    PipelineRun,
-    Policy,
-    PortfolioSnapshot,
-    Signal,
-)
+from journeys.domain.vocabulary import InterventionStatus, PersonReason, SuppressionReason, Tier
+from journeys.models import Customer, Intervention, PipelineRun, Policy, PortfolioSnapshot, Signal
 from journeys.pipeline.changes import Current, current_of
 from journeys.pipeline.totals import Progress, Totals
 from journeys.pipeline.urgent import Candidate, MostUrgent, rank
@@ -112,11 +104,8 @@ class Context:
         if not self.run.takes_stock:
             return None
         since, until = cases.window(self.run.as_of, self.rules)
-        orphaned = Signal.objects.orphaned().filter(detected_at__gte=since, detected_at__lt=until)
-        if not self.dry_run:
-            found = Finding.objects.filter(kind=FindingKind.ORPHAN_SIGNAL)
-            orphaned = orphaned.filter(pk__in=found.values("subject"))
-        return orphaned.count()
+        orphaned = Signal.objects.orphaned() if self.dry_run else findings.orphans_noted()
+        return orphaned.filter(detected_at__gte=since, detected_at__lt=until).count()
 
     @property
     def signals_received(self) -> int:

@@ -54,7 +54,8 @@ def movement(run: PipelineRun) -> dict:
 def _beside_the_one_before(run: PipelineRun) -> QuerySet[Assessment]:
     """The run's assessments; `before` is tier/stage of the customer's one before, null without one."""
     mine = Assessment.objects.filter(run=run)
-    if not any(Assessment.objects.filter(others).exists() for others in (Q(run__lt=run), Q(run__gt=run))):
+    earlier, later = (Assessment.objects.filter(of).exists() for of in (Q(run__lt=run), Q(run__gt=run)))
+    if not (earlier or later):
         # The very first run: there is nothing to be looked up for each of its rows, which are all there are.
         return mine.annotate(before=Value(None, output_field=CharField()))
     before = Assessment.objects.filter(customer=OuterRef("customer"), pk__lt=OuterRef("pk")).order_by("-pk")

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from approvals.audit import Event, record
@@ -89,6 +89,12 @@ def mend(*, finding_ids: Iterable[int], note: str) -> int:
 
 def of_orphan(signal_id: str, customer_id: str) -> NewFinding:
     return NewFinding(FindingKind.ORPHAN_SIGNAL, signal_id, f"There is no customer {customer_id}.")
+
+
+def orphans_noted() -> QuerySet[Signal]:
+    """Signals of nobody we know, of those that have a finding, whatever became of it."""
+    found = Finding.objects.filter(kind=FindingKind.ORPHAN_SIGNAL)
+    return Signal.objects.orphaned().filter(pk__in=found.values("subject"))
 
 
 def mend_joined_signals(customer_ids: Sequence[str] | None = None) -> int:
