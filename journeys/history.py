@@ -80,8 +80,8 @@ def arms_of(span: Span, *, experiment: str) -> dict[str, str]:
 
 
 def followed(span: Span, past: Collection[str]) -> set[str]:
-    """Of a span of customers, those of whom an outcome is measured, or may yet be: something was done for
-    them (`past` are those who have one), or deliberately not."""
+    """Of a span of customers, those of whom an outcome is measured, or may yet be: something was done or
+    proposed for them (`past`, as `past_of` has it), or deliberately not."""
     return {*past, *span.of(Assignment.objects.all()).values_list("customer_id", flat=True)}
 
 

@@ -16,7 +16,6 @@ from django.db.models import (
     Q,
     QuerySet,
     Sum,
-    Value,
 )
 from django.utils import timezone
 
@@ -37,7 +36,7 @@ from journeys.domain.vocabulary import (
 from journeys.models import Customer, Finding, Intervention, PipelineRun, PortfolioSnapshot, Signal
 from journeys.reports.movement import customer_figures, movement
 from journeys.reports.outcomes import figure, outcome_figures
-from journeys.reports.snapshots import SEGMENT, STAGE
+from journeys.reports.snapshots import cells_of
 from journeys.reports.worth.microseconds import HOUR, span
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
@@ -71,7 +70,7 @@ def collect(run: PipelineRun) -> dict:
             "approved_in_run": proposed_here.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0),
             "standing": decisions.pop("auto_approval_standing"),
         },
-        "portfolio": _portfolio(run, assessments),
+        "portfolio": _portfolio(run),
         "movement": movement(run),
         "at_risk": _at_risk(run, assessments),
         "proposed": _proposed(run, proposed_here),
@@ -109,11 +108,11 @@ def _run(run: PipelineRun, now: datetime) -> dict:
     }
 
 
-def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
+def _portfolio(run: PipelineRun) -> dict:
     """As the run's snapshot has counted it, where it has one. The stage "" and the segment "" gather what the
     product has no word for, and what is not known."""
     snapshot = PortfolioSnapshot.objects.filter(run=run).first()
-    cells = snapshot.cells if snapshot else _cells(assessments)
+    cells = snapshot.cells if snapshot else cells_of(run)
     by_tier, by_stage, by_segment = Counter(), Counter(), Counter()
     value_unknown = 0
     for stage, segment, _, tier, customers, valued, _ in cells:
@@ -131,15 +130,6 @@ def _portfolio(run: PipelineRun, assessments: QuerySet) -> dict:
         "by_segment": _rows(by_segment, "segment", Segment),
         "by_stage": _rows(by_stage, "journey_stage", Stage),
     }
-
-
-def _cells(assessments: QuerySet) -> list[tuple]:
-    """As those of a snapshot, without the value."""
-    return list(
-        assessments.values_list(STAGE, SEGMENT, "customer__currency", "risk_tier")
-        .annotate(customers=Count("pk"), valued=Count("customer__account_value"), value=Value(""))
-        .order_by()
-    )
 
 
 def _rows(counts: Counter, name: str, words: type[StrEnum]) -> list[dict]:

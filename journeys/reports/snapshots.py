@@ -7,18 +7,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from django.db.models import (
-    Case,
-    CharField,
     Count,
     Exists,
-    F,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
     Sum,
-    Value,
-    When,
 )
 
 from journeys import held
@@ -41,21 +36,10 @@ POSITIVE = (OutcomeKind.RESOLVED, OutcomeKind.PARTIAL_IMPROVEMENT, OutcomeKind.I
 
 
 def _word(told: str, words: type[StrEnum]) -> str:
-    """As `_known`."""
+    """What the product has a word for; all else is ""."""
     return told if told in list(words) else ""
 
 
-def _known(field: str, words) -> Case:
-    """What the product has a word for; all else is ""."""
-    return Case(
-        When(**{f"{field}__in": [word.value for word in words]}, then=F(field)),
-        default=Value(""),
-        output_field=CharField(),
-    )
-
-
-STAGE = _known("journey_stage", Stage)
-SEGMENT = _known("customer__segment", Segment)
 _ROSE = Q(risk_tier=Tier.HIGH, then__in=[Tier.MEDIUM, Tier.LOW]) | Q(risk_tier=Tier.MEDIUM, then=Tier.LOW)
 
 
@@ -75,13 +59,9 @@ def count(run: PipelineRun) -> Counted:
     before = latest_before(run)
     since = before and before.run
     with one_moment():
-        cells = _cells(run)
+        cells = cells_of(run)
         moves = _moves(run, since, cells) if since else {}
-    return Counted(
-        since,
-        sorted([*cell, customers, valued, str(value)] for cell, (customers, valued, value) in cells.items()),
-        sorted([*move, customers] for move, customers in moves.items()),
-    )
+    return Counted(since, cells, sorted([*move, customers] for move, customers in moves.items()))
 
 
 def collect(run: PipelineRun, counted: Counted) -> dict:
@@ -111,7 +91,9 @@ def _concluded_since(since: PipelineRun, run: PipelineRun) -> QuerySet[Assessmen
     return held.after(run).filter(run__in=later.values("pk")).annotate(then=then)
 
 
-def _cells(run: PipelineRun) -> dict[tuple, list]:
+def cells_of(run: PipelineRun) -> list[list]:
+    """[stage, segment, currency, tier, customers, of how many the value is known, their values together]: of
+    what holds after the run."""
     # By the words as they are: told from the unknown ones only here, or the database could not foresee how
     # few groups there are.
     rows = (
@@ -128,13 +110,13 @@ def _cells(run: PipelineRun) -> dict[tuple, list]:
     for stage, segment, currency, tier, customers, valued, value in rows:
         sums = cells[_word(stage, Stage), _word(segment, Segment), currency, tier]
         sums[0], sums[1], sums[2] = sums[0] + customers, sums[1] + valued, sums[2] + _cents(value)
-    return cells
+    return sorted([*cell, count, valued, str(value)] for cell, (count, valued, value) in cells.items())
 
 
-def _moves(run: PipelineRun, since: PipelineRun, cells: dict[tuple, list]) -> Counter:
+def _moves(run: PipelineRun, since: PipelineRun, cells: list[list]) -> Counter:
     """All who hold, as if none had moved; then those of whom something else was concluded since."""
     moves: Counter = Counter()
-    for (_, segment, _, tier), (customers, *_) in cells.items():
+    for _, segment, _, tier, customers, _, _ in cells:
         moves[segment, tier, tier] += customers
     rows = _concluded_since(since, run).values_list("customer__segment", "then", "risk_tier")
     for segment, before, after, customers in rows.annotate(customers=Count("pk")).order_by():
@@ -150,20 +132,24 @@ def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
     if sum(customers for *_, customers, _, _ in since.snapshot.cells) == still_there:
         return Counter()
     now = held.after(run).filter(customer=OuterRef("customer"))
-    gone = Assessment.objects.filter(~Exists(now), held.holding_at(since)).values_list(SEGMENT, "risk_tier")
-    counted = gone.annotate(customers=Count("pk")).order_by()
-    return Counter({(segment, before, ""): customers for segment, before, customers in counted})
+    gone = Assessment.objects.filter(~Exists(now), held.holding_at(since))
+    moves: Counter = Counter()
+    rows = gone.values_list("customer__segment", "risk_tier").annotate(customers=Count("pk")).order_by()
+    for segment, before, customers in rows:
+        moves[_word(segment, Segment), before, ""] += customers
+    return moves
 
 
 def _risen(run: PipelineRun, since: PipelineRun) -> list:
     """Highest risk first, and the first ones of each segment."""
     rose = _concluded_since(since, run).filter(_ROSE).order_by("-overall_risk_score", "customer_id")
     kept, taken = [], Counter()
-    columns = ("customer_id", SEGMENT, "then", "risk_tier", "overall_risk_score")
-    for row in rose.values_list(*columns).iterator():
-        taken[row[1]] += 1
-        if taken[row[1]] <= RISEN_KEPT:
-            kept.append(list(row))
+    columns = ("customer_id", "customer__segment", "then", "risk_tier", "overall_risk_score")
+    for customer_id, told, *moved in rose.values_list(*columns).iterator():
+        segment = _word(told, Segment)
+        taken[segment] += 1
+        if taken[segment] <= RISEN_KEPT:
+            kept.append([customer_id, segment, *moved])
     return kept
 
 

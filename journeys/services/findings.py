@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -97,23 +97,25 @@ def orphans_noted() -> QuerySet[Signal]:
     return Signal.objects.orphaned().filter(pk__in=found.values("subject"))
 
 
-def mend_joined_signals(customer_ids: Sequence[str] | None = None) -> int:
+def mend_joined_signals(customer_ids: Collection[str] | None = None) -> int:
     """Mend the findings on signals of an unknown customer whose customer has arrived since: one of these, or
     any."""
-    arrived = Customer.objects.filter(pk=OuterRef("customer_id"))
+    signals = Signal.objects.all()
     if customer_ids is not None:
-        arrived = arrived.filter(pk__in=customer_ids)
-    joined = Signal.objects.filter(Exists(arrived), pk=OuterRef("subject"))
-    found = Finding.objects.filter(Exists(joined), kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN)
-    return mend(finding_ids=list(found.values_list("pk", flat=True)), note="The customer has arrived.")
+        signals = signals.filter(customer__in=customer_ids)
+    return _mend_joined(signals, "The customer has arrived.")
 
 
 def mend_signals(signal_ids: Collection[str]) -> int:
-    """Mend the findings on signals that were corrected, and belong to a customer we know now."""
-    found = Finding.objects.filter(
-        kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN, subject__in=signal_ids
-    )
-    return mend(finding_ids=list(found.values_list("pk", flat=True)), note="It was corrected.")
+    """Mend the findings on those of these signals, which were corrected, whose customer is known."""
+    return _mend_joined(Signal.objects.filter(pk__in=signal_ids), "It was corrected.")
+
+
+def _mend_joined(signals: QuerySet[Signal], note: str) -> int:
+    known = Customer.objects.filter(pk=OuterRef("customer_id"))
+    joined = signals.filter(Exists(known), pk=OuterRef("subject"))
+    found = Finding.objects.filter(Exists(joined), kind=FindingKind.ORPHAN_SIGNAL, status=Finding.Status.OPEN)
+    return mend(finding_ids=list(found.values_list("pk", flat=True)), note=note)
 
 
 def _row(finding: NewFinding, run: PipelineRun | None) -> Finding:

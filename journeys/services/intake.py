@@ -12,7 +12,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from journeys.days import today
@@ -195,46 +194,40 @@ def take(
 
 
 def _taken(records: Sequence[Record], replace: bool, at_once: bool) -> list[Taken | InvalidRecord]:
+    kind = type(records[0])
     with transaction.atomic():
-        answers = _TAKERS[type(records[0])](records, replace)
-        both = list(zip(records, answers, strict=True))
-        new = [record for record, answer in both if answer in (Taken.NEW, Taken.UPDATED)]
-        arrived = [record.customer_id for record, answer in both if answer == Taken.NEW]
-        concerned = [
-            record.customer_id for record in new if isinstance(record, (*_EVALUATED, InterventionRecord))
-        ]
+        answers = _TAKERS[kind](records, replace)
+        new = [row for row, answer in zip(records, answers, strict=True) if answer == Taken.NEW]
+        updated = [row for row, answer in zip(records, answers, strict=True) if answer == Taken.UPDATED]
+        concerned = [row.customer_id for row in (*new, *updated)]
+        arrived = [row.customer_id for row in new] if kind is CustomerRecord else []
         # Findings before marks, as whoever links a signal, or writes what a run has found.
-        if isinstance(records[0], SignalRecord):
-            updated = [record.signal_id for record, answer in both if answer == Taken.UPDATED]
-            concerned = _join([record.signal_id for record in new], updated)
-        if isinstance(records[0], CustomerRecord) and arrived:
+        if kind is SignalRecord:
+            concerned = _join(new, updated)
+        if arrived:
             findings.mend_joined_signals(arrived)
-        if at_once and isinstance(records[0], _EVALUATED):
+        if at_once and kind in _EVALUATED:
             marks.mark(concerned)
-        else:
+        elif kind in (*_EVALUATED, InterventionRecord):
             marks.make_due(concerned)
-        if isinstance(records[0], CustomerRecord):
+        if arrived:
             _take_up(arrived, at_once)
     return answers
 
 
-def _join(signal_ids: Sequence[str], corrected: Sequence[str]) -> list[str]:
+def _join(new: Sequence[SignalRecord], corrected: Sequence[SignalRecord]) -> list[str]:
     """Note which of the signals belong to nobody, and mend what was noted of those that were corrected and
     belong to somebody now. Returns whom they concern: where a person has linked a signal, that is not the id
     that it came with."""
-    known = Exists(Customer.objects.filter(pk=OuterRef("customer_id")))
-    rows = list(Signal.objects.filter(pk__in=signal_ids).values_list("signal_id", "customer_id", known))
-    findings.note(
-        findings.of_orphan(signal_id, customer_id) for signal_id, customer_id, joined in rows if not joined
-    )
-    findings.mend_signals({signal_id for signal_id, _, joined in rows if joined}.intersection(corrected))
-    return [customer_id for _, customer_id, _ in rows]
+    rows = Signal.objects.filter(pk__in=[row.signal_id for row in (*new, *corrected)])
+    findings.note(findings.of_orphan(*row) for row in rows.orphaned().values_list("signal_id", "customer_id"))
+    if corrected:
+        findings.mend_signals([row.signal_id for row in corrected])
+    return list(rows.values_list("customer_id", flat=True))
 
 
 def _take_up(customer_ids: Sequence[str], at_once: bool) -> None:
     """What was held for customers who are there now, whichever way they came."""
-    if not customer_ids:
-        return
     held = Finding.objects.filter(
         kind=FindingKind.HELD_RECORD, subject__in=customer_ids, status=Finding.Status.OPEN
     )

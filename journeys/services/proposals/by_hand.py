@@ -75,7 +75,7 @@ def propose(
             request = build_request(
                 intervention, case, text, policy=policy, rules=rules, now=now, reason=reason.strip()
             )
-            # Looked at before it can be carried out: what comes of it is measured against how it stood then.
+            # A worker looks at the customer at once: what comes of it is measured against how they stand now.
             mark([customer_id])
             open_requests([request], proposer=actor, superseded=superseded)
     except IntegrityError as error:

@@ -36,7 +36,9 @@ def on_requests_end(requests: Sequence[ApprovalRequest], actor: Actor) -> None:
         ):
             before = InterventionStatus.APPROVED
         if intervention.status != before:
-            raise _too_late(intervention.status)
+            raise AlreadyDecided(
+                f"The intervention is {intervention.status} by now: it is too late for this."
+            )
         after = status_after(request.status, intervention.channel)
         fields = [after, None if after == InterventionStatus.APPROVED else now]
         if approved:
@@ -45,7 +47,7 @@ def on_requests_end(requests: Sequence[ApprovalRequest], actor: Actor) -> None:
         if after == InterventionStatus.APPROVED and request.pk not in waits:
             at_once.append(intervention.pk)
     if update_each(Intervention, names, ["intervention_id", "status"], rows) != len(rows):
-        raise _too_late("another")
+        raise AlreadyDecided("An intervention has moved on at this moment: it is too late for this.")
     if actor.door != PIPELINE.door:  # what a run moves it has looked at
         make_due([intervention.customer_id for intervention in interventions.values()])
     for key in at_once:
@@ -54,22 +56,16 @@ def on_requests_end(requests: Sequence[ApprovalRequest], actor: Actor) -> None:
         async_task("journeys.tasks.execute", key)
 
 
-def _too_late(status: str) -> AlreadyDecided:
-    return AlreadyDecided(f"The intervention is {status} by now: it is too late for this.")
-
-
 def _not_before(requests: Sequence[ApprovalRequest]) -> dict[int, datetime]:
     """When each may be carried out, where it has to wait: what goes to a customer waits, so that the approval
     can be revoked; what was scheduled waits for its time."""
     found, now = {}, timezone.now()
     reaching = {request.policy for request in requests if request.payload["channel"] in REACHES_CUSTOMER}
-    rules = {name: policies.find(name).rules for name in reaching}
+    graces = {name: policies.find(name).rules.clocks.grace_seconds for name in reaching}
     for request in requests:
         times = []
-        if request.payload["channel"] in REACHES_CUSTOMER:
-            grace = rules[request.policy].clocks.grace_seconds
-            if grace:
-                times.append(now + timedelta(seconds=grace))
+        if request.payload["channel"] in REACHES_CUSTOMER and (grace := graces[request.policy]):
+            times.append(now + timedelta(seconds=grace))
         if request.payload.get("not_before"):
             times.append(datetime.fromisoformat(request.payload["not_before"]))
         if times:
