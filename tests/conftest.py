@@ -23,6 +23,7 @@ from journeys.services import execution
 from journeys.services.policies import add_policy, install_published
 from tests import servers
 from tests.acting import PASSWORD, approve, waiting
+from tests.front_page import beat
 from tests.runs import run_pipeline
 
 SERVER_MARKS = ("postgres", "browser")
@@ -130,6 +131,12 @@ def people(db):
 
 
 @pytest.fixture
+def worker_alive(db):
+    """It has just given a sign of life."""
+    beat(timedelta(0))
+
+
+@pytest.fixture
 def sample(db):
     """The sample portfolio, without its history."""
     call_command("loaddata", "sample", verbosity=0)
@@ -146,6 +153,12 @@ def sample_run(sample, settings):
 def waits(people, sample_run):
     """C004's mail, waiting for a decision."""
     return waiting("C004")
+
+
+@pytest.fixture
+def history(sample):
+    """What was done for the customers of the sample before, and what came of it."""
+    call_command("loaddata", "sample_history", verbosity=0)
 
 
 @pytest.fixture

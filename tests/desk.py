@@ -19,6 +19,11 @@ def page_of(request: ApprovalRequest) -> str:
     return f"{QUEUE}{request.pk}/change/"
 
 
+def page_at(model: str, key) -> str:
+    """Of a row of the app journeys."""
+    return f"/admin/journeys/{model}/{key}/change/"
+
+
 def decide_at(request: ApprovalRequest) -> str:
     return f"{QUEUE}{request.pk}/decide/"
 
