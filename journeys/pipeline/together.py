@@ -114,11 +114,12 @@ def _take_turn(context: Context) -> bool:
         claim = ranges.claim(run, until=until)
         while claim:
             try:
-                batch = look_at(context, claim.part, claim)
+                # Without a name: what was read is let go of before the next range is.
+                left = look_at(context, claim.part, claim).for_second_look
             except ranges.Lost:
                 claim = ranges.claim(run, until=until)
                 continue
-            context.urgent.see(batch.for_second_look)
+            context.urgent.see(left)
             _tell(run)
             claim = claim.following
             if claim is None and time.monotonic() >= until:
