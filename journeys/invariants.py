@@ -10,7 +10,7 @@ from approvals.invariants import Invariant, register
 from approvals.models import ApprovalRequest, Decision
 from approvals.rules import Status, Verdict
 from journeys.domain.vocabulary import Channel, Disposition, ExecutionStatus, InterventionStatus, Origin
-from journeys.models import Execution, Intervention, PipelineRun
+from journeys.models import Assessment, Customer, Execution, Intervention, PipelineRun
 from journeys.models.interventions import OPEN_STATUSES
 from journeys.services.execution import stuck
 from journeys.services.proposals import KIND
@@ -29,6 +29,9 @@ def install() -> None:
         Invariant("no_orphaned_claim", "No execution is claimed by a worker that died.", _orphaned),
         Invariant("no_approval_overdue", "Nothing approved waits past its time.", _overdue),
         Invariant("executions_fit", "Every execution stands where its intervention does.", _unfit),
+        Invariant(
+            "assessed_by_a_run", "Every assessment is of a customer and a run that are there.", _adrift
+        ),
         Invariant("runs_add_up", "Every run's counts are those of its rows.", _runs_that_do_not_add_up),
     )
 
@@ -116,6 +119,15 @@ def _unfit() -> Iterable[str]:
         execution__isnull=True,
     )
     yield from _told(without.exclude(origin=Origin.IMPORTED).exclude(channel=Channel.NONE))
+
+
+def _adrift() -> Iterable[str]:
+    """The database does not look while a run writes them."""
+    customer = Customer.objects.filter(pk=OuterRef("customer_id"))
+    run = PipelineRun.with_dry_runs.filter(pk=OuterRef("run_id"))
+    for there in (customer, run):  # not one for both: that would look them up row by row
+        for row in Assessment.objects.filter(~Exists(there)).only("customer", "run").iterator():
+            yield f"assessment {row.pk} of customer {row.customer_id} by run {row.run_id}"
 
 
 def _runs_that_do_not_add_up() -> Iterable[str]:

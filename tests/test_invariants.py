@@ -13,7 +13,7 @@ from approvals import append_only, services
 from approvals.invariants import broken, sentences
 from approvals.models import ApprovalRequest, AuditHead, Decision
 from approvals.rules import Verdict
-from journeys.models import Execution, Intervention, InvariantCheck, PipelineRun
+from journeys.models import Assessment, Execution, Intervention, InvariantCheck, PipelineRun
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +102,13 @@ def test_counts_of_a_run_that_do_not_add_up_are_found(approved):
     run = PipelineRun.objects.get()
     PipelineRun.objects.filter(pk=run.pk).update(counts=run.counts | {"proposed": 2})
     assert names() == {"runs_add_up"}
+
+
+@pytest.mark.parametrize("to", [{"customer": "C404"}, {"run": 404}])
+def test_an_assessment_of_a_customer_or_a_run_that_is_not_there_is_found(sample_run, to):
+    row = Assessment.objects.filter(customer="C003")
+    row.update(**to)
+    assert "assessed_by_a_run" in names()
 
 
 def test_events_that_are_missing_are_found(approved):
