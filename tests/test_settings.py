@@ -223,7 +223,7 @@ def test_sqlite_waits_for_locks_and_takes_them_at_once_and_the_query_goes_before
     options = site.database(f"sqlite:///{tmp_path}/x", name="X")["OPTIONS"]
     assert options["timeout"] == 20
     assert options["transaction_mode"] == "IMMEDIATE"
-    assert "journal_mode=WAL" in options["init_command"]
+    assert options["init_command"] == "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=4000"
     assert site.database(f"sqlite:///{tmp_path}/x?timeout=5", name="X")["OPTIONS"] == options | {"timeout": 5}
 
 

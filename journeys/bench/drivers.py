@@ -43,8 +43,9 @@ class _Sqlite:
     server_process = 0
 
     def __init__(self):
-        # Foreign keys are checked only where one asks for it.
+        # With the settings of Django's; foreign keys are checked only where one asks for it.
         self._connection = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=20)
+        self._connection.executescript(connection.settings_dict["OPTIONS"]["init_command"])
 
     def read(self, query: str, bounds: Sequence) -> list[tuple]:
         return self._connection.execute(query, bounds).fetchall()
