@@ -24,6 +24,7 @@ from journeys.bench.world import Size, fill
 from journeys.cases import Span
 from journeys.models import Customer, Finding, Intervention, Mark, PipelineRun, Policy, RunRange
 from journeys.pipeline import ranges
+from journeys.reports.worth.scope import scope_of
 from journeys.services import execution, marks
 from journeys.table_statistics import refresh_statistics
 from tests.desk import QUEUE, client_of
@@ -194,6 +195,12 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         page("/admin/journeys/customer/?q=Qu"),
         "journeys_customer",
         "journeys_customer_name",
+    ),
+    (
+        "whether any customer has left",
+        lambda world: scope_of(world.run, world.rules).departures_known,
+        "journeys_customer",
+        "journeys_customer_churned",
     ),
     (
         "messages to be sent",

@@ -111,6 +111,14 @@ def test_those_at_risk_stand_by_risk_with_the_first_reasons(sample_run):
     assert first["reasons"] == sample_run.assessments.get(customer="C004").risk_factors[:3]
 
 
+def test_who_was_at_risk_as_the_portfolio_was_counted_and_is_not_any_more_is_not_told_of(sample_run):
+    assert sum(sample_run.report["portfolio"]["by_tier"][tier] for tier in ("high", "medium")) > 0
+    Assessment.objects.update(risk_tier="low")
+    report = reports.build(sample_run)
+    assert report["at_risk"] == {"total": 0, "rows": [], "more": 0}
+    assert "None" in report["takeaways"][0]
+
+
 def test_of_two_equal_risks_the_larger_account_comes_first_and_an_unknown_value_last():
     run = run_row()
     for name, value in (("small", 1000), ("unknown", None), ("large", 9000)):

@@ -49,6 +49,12 @@ class Customer(models.Model):
         indexes = [
             models.Index(fields=["email"], name="journeys_customer_email"),
             models.Index(fields=["owner", "customer_id"], name="journeys_customer_owner"),
+            # Few have left, and whether anybody has is asked of all.
+            models.Index(
+                fields=["churned_on"],
+                condition=Q(churned_on__isnull=False),
+                name="journeys_customer_churned",
+            ),
             models.Index(fields=["email_domain"], name="journeys_customer_domain"),
             # For names that begin with something, whatever the order of letters in the database.
             models.Index(fields=["name"], opclasses=["varchar_pattern_ops"], name="journeys_customer_name"),

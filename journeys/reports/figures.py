@@ -33,10 +33,10 @@ from journeys.domain.vocabulary import (
     Stage,
     Tier,
 )
-from journeys.models import Customer, Finding, Intervention, PipelineRun, PortfolioSnapshot, Signal
+from journeys.models import Finding, Intervention, PipelineRun, PortfolioSnapshot, Signal
 from journeys.reports.movement import customer_figures, movement
 from journeys.reports.outcomes import figure, outcome_figures
-from journeys.reports.snapshots import cells_of
+from journeys.reports.snapshots import AT_RISK, cells_of
 from journeys.reports.worth.microseconds import HOUR, span
 
 # The layout of the dict; a stored report of another one is not rendered by this code.
@@ -60,6 +60,7 @@ def collect(run: PipelineRun) -> dict:
         **_of_customer(run, "concerning"),
     )
     assessments = held.after(run)
+    portfolio = _portfolio(run)
     proposed_here = _decisions_of_run(run)
     decisions = _decided(decided)
     return {
@@ -70,9 +71,9 @@ def collect(run: PipelineRun) -> dict:
             "approved_in_run": proposed_here.get(Authority.AUTO_APPROVAL_FOR_TESTING, 0),
             "standing": decisions.pop("auto_approval_standing"),
         },
-        "portfolio": _portfolio(run),
+        "portfolio": portfolio,
         "movement": movement(run),
-        "at_risk": _at_risk(run, assessments),
+        "at_risk": _at_risk(run, assessments, portfolio["by_tier"]),
         "proposed": _proposed(run, proposed_here),
         "suppressed": _suppressed(assessments),
         "pending": _pending(run, now),
@@ -111,7 +112,7 @@ def _run(run: PipelineRun, now: datetime) -> dict:
 def _portfolio(run: PipelineRun) -> dict:
     """As the run's snapshot has counted it, where it has one. The stage "" and the segment "" gather what the
     product has no word for, and what is not known."""
-    snapshot = PortfolioSnapshot.objects.filter(run=run).first()
+    snapshot, counts = PortfolioSnapshot.objects.filter(run=run).first(), run.counts
     cells = snapshot.cells if snapshot else cells_of(run)
     by_tier, by_stage, by_segment = Counter(), Counter(), Counter()
     value_unknown = 0
@@ -122,9 +123,9 @@ def _portfolio(run: PipelineRun) -> dict:
         value_unknown += customers - valued
     return {
         # Of a run that looked at some, what holds of all: their signals it has not counted.
-        "customers": Customer.objects.count() if run.changed_only else run.counts.get("customers"),
+        "customers": counts["customers"] + counts.get("not_looked_at", 0) if "customers" in counts else None,
         "assessed": by_tier.total(),
-        "signals": None if run.changed_only else run.counts.get("signals"),
+        "signals": None if run.changed_only else counts.get("signals"),
         "value_unknown": value_unknown,
         "by_tier": {tier.value: by_tier[tier] for tier in Tier},
         "by_segment": _rows(by_segment, "segment", Segment),
@@ -139,14 +140,18 @@ def _rows(counts: Counter, name: str, words: type[StrEnum]) -> list[dict]:
     ]
 
 
-def _at_risk(run: PipelineRun, assessments: QuerySet) -> dict:
+def _at_risk(run: PipelineRun, assessments: QuerySet, by_tier: dict[str, int]) -> dict:
     """High and medium, by risk, then by value. A run on one customer shows that customer in any case."""
-    at_risk = assessments.filter(risk_tier__in=[Tier.HIGH, Tier.MEDIUM])
+    at_risk = assessments.filter(risk_tier__in=AT_RISK)
     shown = assessments if run.customer_id else at_risk
     rows = shown.select_related("customer").order_by(
         "-overall_risk_score", F("customer__account_value").desc(nulls_last=True), "customer_id"
     )
-    total = at_risk.count()
+    found = list(rows[:TOP])
+    total = sum(row.risk_tier in AT_RISK for row in found)
+    if len(found) == TOP:
+        # Counted a moment before the rows were read: of fewer, they themselves say how many they are.
+        total = max(total, sum(by_tier[tier] for tier in AT_RISK))
     return {
         "total": total,
         "rows": [
@@ -162,7 +167,7 @@ def _at_risk(run: PipelineRun, assessments: QuerySet) -> dict:
                 "disposition": row.disposition,
                 "recommended_action": row.recommended_action,
             }
-            for row in rows[:TOP]
+            for row in found
         ],
         "more": max(0, total - TOP),
     }
