@@ -17,6 +17,7 @@ from django.utils import timezone
 from approvals import append_only
 from cjo_site.environment import BASE_DIR
 from journeys import demo
+from journeys.days import today
 from journeys.domain.vocabulary import ExecutionMode, SwitchScope
 from journeys.models import Customer, Execution, ExecutionSwitch, Intervention, Policy
 from journeys.services import execution
@@ -159,6 +160,13 @@ def waits(people, sample_run):
 def history(sample):
     """What was done for the customers of the sample before, and what came of it."""
     call_command("loaddata", "sample_history", verbosity=0)
+
+
+@pytest.fixture
+def settled(sample, people, policy_with, live):
+    """Everybody was looked at today, and something waits for C004 and C005."""
+    policy_with({"clocks": {"grace_seconds": 0}, "signals": {"days_back": 3000}})
+    return run_pipeline(today())
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ os.environ |= {
     "VAR_DIR": str(_folder),
 }
 
-from cjo_site.settings import *  # noqa: E402, F403
-from cjo_site.settings import DATABASES  # noqa: E402
+from cjo_site.settings import *  # noqa: E402, F403 - the environment comes first
+from cjo_site.settings import DATABASES  # noqa: E402 - the same
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(_folder / "test.sqlite3")}

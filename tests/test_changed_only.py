@@ -30,13 +30,6 @@ from tests.runs import planned_run, run_pipeline
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def settled(sample, people, policy_with, live):
-    """Everybody was looked at today, and something waits for C004 and C005."""
-    policy_with({"clocks": {"grace_seconds": 0}, "signals": {"days_back": 3000}})
-    return run_pipeline(today())
-
-
 def look() -> set[str]:
     """Whom a run over what changed or is due looks at today."""
     seen = set()

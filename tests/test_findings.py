@@ -9,14 +9,8 @@ from journeys.models import Customer, Finding
 from journeys.services import findings
 from journeys.services.findings import NewFinding
 from journeys.services.intake import record_signal, save_customer
+from tests.test_intake import SIGNAL
 
-SIGNAL = {
-    "signal_id": "S1",
-    "customer_id": "C1",
-    "signal_type": "usage_drop",
-    "signal_strength": 0.6,
-    "detected_at": "2025-01-12",
-}
 FOUND = NewFinding(FindingKind.BAD_RECORD, "customers.csv line 3", "email: is missing", {"customer_id": "C1"})
 
 

@@ -17,7 +17,6 @@ from tests.test_changed_only import (
     propose_by_hand,
     reject_for_bad_timing,
     set_a_wish,
-    settled,  # noqa: F401 - a fixture
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +46,7 @@ def die_after_the_commit_of(act) -> None:
         (import_a_value, "C003"),
     ],
 )
-def test_who_dies_between_the_commit_and_the_mark_leaves_it_to_the_sweep(settled, people, happens, whom):  # noqa: F811
+def test_who_dies_between_the_commit_and_the_mark_leaves_it_to_the_sweep(settled, people, happens, whom):
     before = Assessment.objects.current().get(customer=whom).due_on
     die_after_the_commit_of(partial(happens, people))
     assert Assessment.objects.current().get(customer=whom).due_on == before
@@ -61,13 +60,13 @@ def test_who_dies_between_the_commit_and_the_mark_leaves_it_to_the_sweep(settled
     assert look() == {whom}
 
 
-def test_who_is_proposed_something_by_hand_is_looked_at_at_once(settled, people):  # noqa: F811
+def test_who_is_proposed_something_by_hand_is_looked_at_at_once(settled, people):
     """Before it can be carried out: what comes of it is measured against how it stood then."""
     die_after_the_commit_of(partial(propose_by_hand, people))
     assert [mark.customer_id for mark in Mark.objects.all()] == ["C003"]
 
 
-def test_of_what_was_taken_back_nobody_is_due(settled, people):  # noqa: F811
+def test_of_what_was_taken_back_nobody_is_due(settled, people):
     with transaction.atomic():
         set_a_wish(people)
         assert MadeDue.objects.get().customer_ids == ["C003"]
@@ -77,13 +76,13 @@ def test_of_what_was_taken_back_nobody_is_due(settled, people):  # noqa: F811
     assert look() == set()
 
 
-def test_once_the_assessments_say_so_nothing_is_left_to_do(settled, people):  # noqa: F811
+def test_once_the_assessments_say_so_nothing_is_left_to_do(settled, people):
     set_a_wish(people)
     assert not MadeDue.objects.exists()
     assert look() == {"C003"}
 
 
-def test_an_act_that_stands_is_not_told_as_failed_where_the_mark_is_late(settled, people, monkeypatch):  # noqa: F811
+def test_an_act_that_stands_is_not_told_as_failed_where_the_mark_is_late(settled, people, monkeypatch):
     def locked(row) -> None:
         raise OSError("database is locked")
 

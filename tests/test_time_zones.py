@@ -18,7 +18,7 @@ from approvals.services.preferences import NoSuchZone
 from journeys.models import Outcome
 from tests.acting import waiting
 from tests.desk import QUEUE, check_html, client_of, on_record, page_of
-from tests.test_notices import addresses, asked, letters, mailbox  # noqa: F401
+from tests.test_notices import addresses, asked, letters, mailbox  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_a_cookie_that_names_no_zone_is_passed_over(people, browser):
 @given(st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("latin-1"))))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_cookie_holds_a_zone_comes_of_it(people, browser):
-    assert zones.zone_for(people["approver"], browser).utcoffset(datetime(2026, 1, 1)) is not None  # noqa: DTZ001
+    assert zones.zone_for(people["approver"], browser).utcoffset(datetime(2026, 1, 1)) is not None  # noqa: DTZ001 - a zone is asked with one
 
 
 def test_a_chosen_zone_that_is_no_more_gives_way_to_the_browsers(people):
@@ -200,7 +200,7 @@ def test_a_day_is_as_long_as_the_clocks_make_it(zone, day, hours):
 
 @given(
     st.sampled_from(sorted(zones.places())),
-    st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - takes its bounds without
 )
 def test_now_always_lies_within_today(zone, now):
     with timezone.override(ZoneInfo(zone)):
@@ -301,7 +301,7 @@ def test_a_refusal_tells_a_person_the_time_in_their_zone_and_a_program_in_utc(wa
     assert f"until {until.astimezone(ZoneInfo('Asia/Tokyo')):%H:%M} JST" in html
 
 
-def test_mail_tells_times_in_the_zone_that_its_reader_chose(addresses, asked, mailbox):  # noqa: F811
+def test_mail_tells_times_in_the_zone_that_its_reader_chose(addresses, asked, mailbox):  # noqa: F811 - the fixtures
     request = asked()
     services.choose_time_zone(user=addresses["approver"], name="Asia/Tokyo")
     assert postbox.send_due() == 4
@@ -314,7 +314,7 @@ def test_mail_tells_times_in_the_zone_that_its_reader_chose(addresses, asked, ma
     assert "Times are in UTC." in texts["manager@desk.example"]
 
 
-def test_the_digest_counts_as_due_today_what_is_due_on_its_readers_day(addresses, asked, mailbox):  # noqa: F811
+def test_the_digest_counts_as_due_today_what_is_due_on_its_readers_day(addresses, asked, mailbox):  # noqa: F811 - the fixtures
     now = timezone.now()
     with timezone.override(ZoneInfo(EARLY)):
         early = queue.midnight_after(now)

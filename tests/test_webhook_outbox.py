@@ -391,7 +391,7 @@ def test_the_documentation_shows_every_event_with_the_fields_that_it_has(ran, pe
         churn_risk_delta=None,
         estimated_revenue_saved=None,
         human_override=None,
-        measured_at=date.today(),  # noqa: DTZ011
+        measured_at=date.today(),  # noqa: DTZ011 - any day will do
         user=people["operator"],
         door="test",
     )

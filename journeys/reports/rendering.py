@@ -34,7 +34,7 @@ def render_html(
 
 @cache
 def _style() -> SafeString:
-    return mark_safe(_STYLESHEET.read_text(encoding="utf-8"))  # noqa: S308 (our own file, no text of a user)
+    return mark_safe(_STYLESHEET.read_text(encoding="utf-8"))  # noqa: S308 - our own file, no text of a user
 
 
 def render_json(report: dict) -> str:

@@ -323,7 +323,6 @@ def _outcomes(report: dict) -> list:
     outcomes = report["outcomes"]
     if not outcomes["interventions"]:
         return [Paragraph("Nothing has been done yet, so nothing has come of it: every figure is not known.")]
-    mean = lambda value: number(value, 2)  # noqa: E731
     tiles = [
         Tile(
             "Interventions done",
@@ -332,7 +331,7 @@ def _outcomes(report: dict) -> list:
             "executed, recorded or imported",
         ),
         _share("Resolved", outcomes["resolved"]),
-        _average("Days to resolve, mean", outcomes["days_to_resolve"], mean),
+        _average("Days to resolve, mean", outcomes["days_to_resolve"], lambda value: number(value, 2)),
         _average("Change of satisfaction, mean", outcomes["csat_change"], lambda value: signed(value, 2)),
         _average("Change of churn risk, mean", outcomes["churn_risk_change"], lambda value: signed(value, 3)),
         *(_saved(row) for row in outcomes["revenue_saved"]),

@@ -6,6 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+
+from journeys.models import Intervention
+from tests.runs import run_pipeline
 
 # Flags under which Debian's chromium runs as root and asks nobody for anything.
 FLAGS = [
@@ -122,3 +126,16 @@ def visit(browser, live_server):
     for visitor in visitors:
         visitor.context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def morning(live_server, people, sample, live, settings, tmp_path):
+    """The sample's run, with mail that goes into files of this test, and execution live."""
+    settings.DEBUG = True
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    call_command("loaddata", "sample_history", verbosity=0)
+    # The history would hold everything back: it is of other customers for once.
+    Intervention.objects.filter(customer_id__in=["C001", "C004", "C005"]).update(customer_id="C008")
+    run_pipeline()
+    return tmp_path

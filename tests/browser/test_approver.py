@@ -7,29 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 
 from approvals.models import ApprovalRequest
-from journeys.models import Intervention
 from journeys.services.execution import execute_due
 from tests.acting import let_the_grace_pass
 from tests.browser.conftest import Visitor
-from tests.runs import run_pipeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def morning(live_server, people, sample, live, settings, tmp_path):
-    """The sample's run, with mail that goes into files of this test, and execution live."""
-    settings.DEBUG = True
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    settings.EMAIL_FILE_PATH = str(tmp_path)
-    call_command("loaddata", "sample_history", verbosity=0)
-    # The history would hold everything back: it is of other customers for once.
-    Intervention.objects.filter(customer_id__in=["C001", "C004", "C005"]).update(customer_id="C008")
-    run_pipeline()
-    return tmp_path
 
 
 def sent_mails(folder: Path) -> list:

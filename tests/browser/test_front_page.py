@@ -3,12 +3,12 @@
 import pytest
 
 from journeys.services import switches
-from tests.browser.test_approver import SCREENS, morning  # noqa: F401
+from tests.browser.test_approver import SCREENS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_times_are_the_browsers_from_the_first_page_on_until_another_zone_is_chosen(morning, visit):  # noqa: F811
+def test_times_are_the_browsers_from_the_first_page_on_until_another_zone_is_chosen(morning, visit):
     approver = visit(timezone_id="Asia/Tokyo")
     approver.log_in("approver")
     assert "Times are in Asia/Tokyo" in approver.page.inner_text(".foot")
@@ -21,7 +21,7 @@ def test_times_are_the_browsers_from_the_first_page_on_until_another_zone_is_cho
     assert "Times are in America/New York" in approver.page.inner_text(".foot")
 
 
-def test_the_big_stop_asks_once_more_and_then_stops(morning, visit):  # noqa: F811
+def test_the_big_stop_asks_once_more_and_then_stops(morning, visit):
     manager = visit()
     manager.log_in("manager")
     assert not manager.page.is_visible("text=Yes, stop everything now")
@@ -39,7 +39,7 @@ def test_the_big_stop_asks_once_more_and_then_stops(morning, visit):  # noqa: F8
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("who", ["operator", "approver", "manager", "auditor"])
-def test_each_front_page_is_quiet_and_fits(morning, visit, screen, who):  # noqa: F811
+def test_each_front_page_is_quiet_and_fits(morning, visit, screen, who):
     person = visit(**SCREENS[screen])
     person.log_in(who)
     person.picture(f"{screen}-home-{who}")

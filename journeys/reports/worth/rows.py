@@ -101,7 +101,7 @@ def _signal_to_queue(scope: Scope) -> Counted:
     # What arrived after it was proposed is not what it waited for. The outer table has no other name, as
     # nothing is joined to it.
     arrived = RawSQL(  # noqa: S611 - it holds no text of anybody's
-        f"(SELECT {WRITTEN[connection.vendor].format('MAX(signal.received_at)')} "  # noqa: S608
+        f"(SELECT {WRITTEN[connection.vendor].format('MAX(signal.received_at)')} "  # noqa: S608 - the same
         f"FROM {each}(journeys_intervention.triggered_by_signals) AS value "
         "JOIN journeys_signal signal ON signal.signal_id = value.value "
         "WHERE signal.received_at <= journeys_intervention.generated_at)",
