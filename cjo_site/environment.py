@@ -139,8 +139,7 @@ def database(url: str, *, name: str) -> dict:
         # IMMEDIATE: a transaction that reads and then writes would else fail at once with "database is
         # locked", whatever the timeout (seconds). synchronous stays FULL, SQLite's default: a claim that
         # a power cut forgets would send the same mail twice. A range of a run writes more than the usual
-        # 1,000 pages: each commit would carry the log over into the file, most of whose pages the next
-        # range writes again.
+        # 1,000 pages: each of its commits would carry the log over into the file.
         config["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

@@ -19,7 +19,7 @@ def spans(run: PipelineRun) -> Iterator[Span]:
     if not run.changed_only:
         yield from cases.ranges()
         return
-    # Much is written of most of these, which takes three to five times as long. On SQLite nobody else can
+    # Much is written of most of these, which takes three to four times as long. On SQLite nobody else can
     # write meanwhile; elsewhere whoever decides waits for the audit's head at most, which is taken late.
     share = 5 if connection.vendor == "sqlite" else 2
     for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // share)):

@@ -112,7 +112,8 @@ def _run(run: PipelineRun, now: datetime) -> dict:
 def _portfolio(run: PipelineRun) -> dict:
     """As the run's snapshot has counted it, where it has one. The stage "" and the segment "" gather what the
     product has no word for, and what is not known."""
-    snapshot, counts = PortfolioSnapshot.objects.filter(run=run).first(), run.counts
+    counts = run.counts
+    snapshot = PortfolioSnapshot.objects.filter(run=run).first()
     cells = snapshot.cells if snapshot else cells_of(run)
     by_tier, by_stage, by_segment = Counter(), Counter(), Counter()
     value_unknown = 0
