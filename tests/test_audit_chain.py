@@ -17,6 +17,7 @@ from approvals.models import AuditDetail, AuditEvent, AuditHead, ChainCheck
 from approvals.rules import Actor, chain_hash
 from journeys import tasks
 from journeys.services import upkeep
+from tests.meanwhile import writing_after_each_look_at
 
 ANNA = Actor(key="user:1", name="anna", door="test", address="127.0.0.1")
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -236,6 +237,15 @@ def test_the_scheduled_walk_takes_the_end_of_a_chain_that_is_too_long_for_it(cha
     tasks.check_audit_chain()
     kept = ChainCheck.objects.get()
     assert (kept.ok, kept.first, kept.last) == (True, EVENTS - 3, EVENTS)
+
+
+def test_what_is_written_while_the_chain_is_walked_is_no_break_and_left_to_the_next_walk(chain):
+    with writing_after_each_look_at("approvals_audit"):
+        found = verify()
+    assert (found.ok, found.events, found.head) == (True, EVENTS, AuditEvent.objects.get(pk=EVENTS).hash)
+    found = verify()
+    assert found.ok
+    assert found.events > EVENTS
 
 
 def test_an_empty_chain_is_walked_as_well(db):

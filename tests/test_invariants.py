@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from approvals import append_only, services
@@ -14,6 +15,7 @@ from approvals.invariants import broken, sentences
 from approvals.models import ApprovalRequest, AuditHead, Decision
 from approvals.rules import Verdict
 from journeys.models import Assessment, Execution, Intervention, InvariantCheck, PipelineRun
+from tests.meanwhile import writing_after_each_look_at
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +116,16 @@ def test_an_assessment_of_a_customer_or_a_run_that_is_not_there_is_found(sample_
 def test_events_that_are_missing_are_found(approved):
     AuditHead.objects.update(sequence=99)
     assert names() == {"audit_adds_up"}
+
+
+def test_an_event_behind_the_last_one_that_was_written_is_found(approved):
+    AuditHead.objects.update(sequence=F("sequence") - 1)
+    assert names() == {"audit_adds_up"}
+
+
+def test_what_is_written_while_somebody_looks_is_no_break(approved):
+    with writing_after_each_look_at("approvals_audit"):
+        assert names() == set()
 
 
 def test_the_command_names_the_rows_exits_with_1_and_keeps_the_result(approved):
