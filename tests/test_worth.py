@@ -369,6 +369,30 @@ def test_without_an_outcome_nothing_is_resolved_and_nothing_is_unresolved():
     assert kpi(results, "proactive_share")["denominator"] == 1
 
 
+def test_a_proposal_waited_for_the_last_of_the_signals_that_it_rests_on_whatever_these_say_later(sample):
+    now = timezone.now()
+    for hours, row in enumerate(Signal.objects.order_by("pk"), start=2):
+        Signal.objects.filter(pk=row.pk).update(received_at=now - timedelta(hours=hours))
+    first = run_pipeline()
+    rows = list(Intervention.objects.exclude(triggered_by_signals=[]))
+    for row in rows:
+        rests_on = Signal.objects.filter(pk__in=row.triggered_by_signals)
+        assert row.signals_received_at == max(signal.received_at for signal in rests_on)
+    hours, _, proposed = parts(kpi(first.results, "signal_to_queue_hours"))
+    assert (hours > 2, proposed) == (True, len(rows))
+    Signal.objects.update(received_at=timezone.now())  # corrected since
+    Intervention.objects.update(triggered_by_signals=[])  # and brought up to date
+    second = run_pipeline()
+    assert parts(kpi(second.results, "signal_to_queue_hours"))[::2] == (hours, proposed)
+
+
+def test_a_signal_received_only_after_it_was_proposed_is_not_what_it_waited_for(sample):
+    Signal.objects.update(received_at=timezone.now() + timedelta(hours=1))
+    run = run_pipeline()
+    assert Intervention.objects.exists()
+    assert parts(kpi(run.results, "signal_to_queue_hours"))[2] == 0
+
+
 def test_of_several_outcomes_of_an_intervention_the_latest_counts_once():
     first, second = (an_intervention(customer=a_customer(account_value=1000)) for _ in range(2))
     for back, outcome in ((4, "no_response"), (2, "improved_engagement"), (0, "resolved")):

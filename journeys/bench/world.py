@@ -307,6 +307,7 @@ class Copier:
     def _intervention(self, asked: Asked) -> Row:
         pattern = asked.pattern.proposal.intervention
         by_mail = pattern["channel"] == Channel.EMAIL
+        received = pattern["signals_received_at"]
         return pattern | {
             "intervention_id": asked.intervention_id,
             "customer_id": self._id(asked.customer),
@@ -316,6 +317,7 @@ class Copier:
             "priority_score": asked.priority,
             "as_of": asked.at.date(),
             "generated_at": asked.at,
+            "signals_received_at": received and received + (asked.at - pattern["generated_at"]),
             "ended_at": asked.ended,
         }
 

@@ -60,7 +60,10 @@ class InterventionQuerySet(models.QuerySet):
 
 
 class Intervention(models.Model):
-    """One action recommended for one customer. Once approved, the row itself is the work order."""
+    """One action recommended for one customer. Once approved, the row itself is the work order.
+
+    `signals_received_at` is when the last of the signals that it was proposed on had arrived; it stays so,
+    whatever these say later. None where it rests on no signals, or the pipeline did not propose it."""
 
     intervention_id = models.CharField(
         "intervention", max_length=64, primary_key=True, default=new_intervention_id, editable=False
@@ -85,6 +88,7 @@ class Intervention(models.Model):
     person_reasons = models.JSONField(default=list, blank=True)
     reasons = models.JSONField(default=list, blank=True)
     triggered_by_signals = models.JSONField(default=list, blank=True)
+    signals_received_at = models.DateTimeField("last of the signals received", null=True, blank=True)
     evaluation_latency_ms = models.FloatField("evaluation, ms", null=True, blank=True)
     as_of = models.DateField("as of")
     generated_at = models.DateTimeField(default=timezone.now)

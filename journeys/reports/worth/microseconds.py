@@ -8,7 +8,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 # {0} is a moment or a day.
-WRITTEN = {
+_WRITTEN = {
     "sqlite": "(strftime('%%s', {0}) * 1000000 + CAST(substr({0} || '000000', 21, 6) AS INTEGER))",
     "postgresql": "(EXTRACT(EPOCH FROM {0}) * 1000000)::bigint",
 }
@@ -22,7 +22,7 @@ class Microseconds(Func):
 
     def as_sql(self, compiler, connection, **context):
         sql, params = compiler.compile(self.source_expressions[0])
-        written = WRITTEN[connection.vendor]
+        written = _WRITTEN[connection.vendor]
         return written.format(sql), tuple(params) * written.count("{0}")
 
 

@@ -7,16 +7,15 @@ from datetime import UTC, datetime, time, timedelta
 from math import fsum
 from typing import NamedTuple
 
-from django.db import connection
-from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
-from django.db.models.expressions import Combinable, RawSQL
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.expressions import Combinable
 
 from approvals.rules import Authority, Status, Verdict
 from journeys.domain.holdout import Arm
 from journeys.domain.vocabulary import Health, InterventionStatus, Origin, OutcomeKind
 from journeys.models import Intervention, Measurement, PipelineRun, Signal
 from journeys.reports.outcomes import DONE, with_outcome
-from journeys.reports.worth.microseconds import DAY, HOUR, WRITTEN, Microseconds, span
+from journeys.reports.worth.microseconds import DAY, HOUR, Microseconds, span
 from journeys.reports.worth.scope import Scope
 
 # A limit that leaves nothing out: without one SQLite works out each part once for its sum and once more for
@@ -97,19 +96,8 @@ def _runs_finished(scope: Scope) -> Counted:
 
 
 def _signal_to_queue(scope: Scope) -> Counted:
-    each = {"sqlite": "json_each", "postgresql": "jsonb_array_elements_text"}[connection.vendor]
-    # What arrived after it was proposed is not what it waited for. The outer table has no other name, as
-    # nothing is joined to it.
-    arrived = RawSQL(  # noqa: S611 - it holds no text of anybody's
-        f"(SELECT {WRITTEN[connection.vendor].format('MAX(signal.received_at)')} "  # noqa: S608 - the same
-        f"FROM {each}(journeys_intervention.triggered_by_signals) AS value "
-        "JOIN journeys_signal signal ON signal.signal_id = value.value "
-        "WHERE signal.received_at <= journeys_intervention.generated_at)",
-        (),
-        output_field=BigIntegerField(),
-    )
     rows = scope.proposed.filter(origin=Origin.MACHINE)
-    return Counted(rows, Microseconds("generated_at") - arrived, unit=HOUR)
+    return Counted(rows, span("signals_received_at", "generated_at"), unit=HOUR)
 
 
 def _escalated(scope: Scope) -> Counted:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import IntegrityError
 from django.db.models import Max
@@ -19,10 +20,10 @@ from approvals.services import (
     prepare_requests,
     supersede_together,
 )
-from journeys.cases import Case
+from journeys.cases import Among, Case
 from journeys.domain.policy import PolicyDocument
 from journeys.domain.vocabulary import InterventionStatus, Origin, PersonReason, label
-from journeys.models import Intervention, PipelineRun, Policy
+from journeys.models import Intervention, PipelineRun, Policy, Signal
 from journeys.services.proposals.ends import status_after
 from journeys.services.proposals.refreshing import Moved
 from journeys.services.proposals.requests import (
@@ -69,11 +70,13 @@ def prepare_proposals(
     """Make what a run proposes ready for `open_proposals`, before the transaction in which it is opened."""
     now = timezone.now()
     before = _asked_before([proposal.case.customer.customer_id for proposal in proposals])
+    received = _received(proposals, now)
     interventions, requests = [], []
     for proposal in proposals:
         case = proposal.case
         text = render_content(case, case.plan.action, case.plan.channel, rules)
         intervention = draft(proposal, run=run)
+        intervention.signals_received_at = received.get(case.customer.customer_id)
         interventions.append(intervention)
         requests.append(
             build_request(
@@ -132,6 +135,13 @@ def open_proposals(drafts: Drafts, *, policy: Policy) -> list[Intervention]:
     for intervention, proposal in zip(interventions, proposals, strict=True):
         intervention.status = status_in_run(proposal)
     return interventions
+
+
+def _received(proposals: Sequence[Proposal], now: datetime) -> dict[str, datetime]:
+    """By customer: when the last of the signals that the proposal rests on arrived."""
+    ids = [key for proposal in proposals for key in proposal.case.summary.signal_ids]
+    rows = Signal.objects.filter(Among("signal_id", ids), received_at__lte=now)
+    return dict(rows.values_list("customer_id").annotate(Max("received_at")).order_by())
 
 
 def _asked_before(customer_ids: Sequence[str]) -> dict[str, AskedBefore]:
