@@ -1,7 +1,8 @@
 """What the database knows of its own tables, from which it chooses how to look something up."""
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import JSONField
 
 from journeys.models import Execution, Intervention, Outcome
 
@@ -20,16 +21,24 @@ SELECT relname FROM pg_class
 WHERE relname = ANY(%s) AND pg_table_is_visible(oid)
     AND pg_relation_size(oid) > (2 * greatest(relpages, 0) + 10) * current_setting('block_size')::int
 """
+# A quarter of the rows that PostgreSQL looks at by itself: a run waits for it.
+_TARGET = 25
 
 
 def refresh_statistics() -> None:
     """Gather them anew where a run has made them wrong. Without them SQLite takes the wrong index where a
-    hundred thousand interventions are counted. PostgreSQL sees to it by itself, but only once a minute: of
-    a table that was empty when it last looked it believes so until then, and goes through all of it for
-    each of its rows."""
+    hundred thousand interventions are counted."""
     if connection.vendor == "sqlite":
         _gather_on_sqlite()
     else:
+        _gather_what_has_grown()
+
+
+def keep_up() -> None:
+    """Now and then while a run fills tables. PostgreSQL sees to it by itself, but only once a minute: of a
+    table that was empty when it last looked it believes until then that any index will do, and goes through
+    all of its rows for each range. SQLite has no figures to go by while it is written."""
+    if connection.vendor == "postgresql":
         _gather_what_has_grown()
 
 
@@ -45,12 +54,21 @@ def _gather_on_sqlite() -> None:
 
 
 def _gather_what_has_grown() -> None:
-    tables = [
-        model._meta.db_table
+    """Of all columns but documents, which nobody looks anything up by. As the columns are named, PostgreSQL
+    goes on counting towards its own, thorough look."""
+    models = {
+        model._meta.db_table: model
         for label in ("journeys", "approvals")
         for model in apps.get_app_config(label).get_models()
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_GROWN, [tables])
-        for (table,) in cursor.fetchall():
-            cursor.execute(f"ANALYZE {connection.ops.quote_name(table)}")
+    }
+    quoted = connection.ops.quote_name
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_GROWN, [list(models)])
+        grown = [table for (table,) in cursor.fetchall()]
+        if grown:
+            cursor.execute(f"SET LOCAL default_statistics_target = {_TARGET}")
+        for table in grown:
+            fields = models[table]._meta.concrete_fields
+            columns = [quoted(field.column) for field in fields if not isinstance(field, JSONField)]
+            # Where somebody else is at it, that is enough.
+            cursor.execute(f"ANALYZE (SKIP_LOCKED) {quoted(table)} ({', '.join(columns)})")

@@ -20,15 +20,19 @@ from approvals import delivery
 from approvals.models import ApprovalRequest, WebhookDelivery, WebhookEndpoint, WebhookMessage
 from approvals.services import clocks
 from journeys import cases, history, score_history
+from journeys.bench import invented
 from journeys.bench.world import Size, fill
 from journeys.cases import Span
+from journeys.days import today
 from journeys.models import Customer, Finding, Intervention, Mark, PipelineRun, Policy, RunRange
 from journeys.pipeline import ranges
 from journeys.reports.worth.scope import scope_of
 from journeys.services import execution, marks
+from journeys.services.proposals import machine
 from journeys.table_statistics import refresh_statistics
 from tests.desk import QUEUE, client_of
 from tests.plans import Plan, plans_of
+from tests.runs import run_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -122,6 +126,12 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         lambda world: history.last_contacts([f"n{number}@customer.example" for number in range(20)]),
         "journeys_intervention",
         "journeys_intervention_to",
+    ),
+    (
+        "what customers were asked about before",
+        lambda world: machine._asked_before([f"N{number:07d}" for number in range(20)]),
+        "approvals_approvalrequest",
+        "approvals_concerning",
     ),
     (
         "next range of a run",
@@ -247,6 +257,23 @@ def test_postgresql_is_told_of_a_table_that_has_grown_many_times_over(world):
         refresh_statistics()
         cursor.execute(believed)
         assert cursor.fetchone() == (Finding.objects.count(),)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite gathers none by itself")
+def test_postgresql_is_told_of_the_tables_that_a_run_fills_while_it_fills_them(settings):
+    settings.RANGE_SIZE = 100
+    invented.fill(invented.Size(800), today())
+    asked = []
+
+    def hear(execute, sql, values, many, context):
+        asked.append(sql)
+        return execute(sql, values, many, context)
+
+    with connection.execute_wrapper(hear):
+        run_pipeline()
+    told = [place for place, sql in enumerate(asked) if sql.startswith("ANALYZE")]
+    read = [place for place, sql in enumerate(asked) if '"journeys_journeystate"."customer_id" >= ' in sql]
+    assert told[0] < read[-1]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite compiles nothing")

@@ -18,6 +18,7 @@ from journeys.pipeline.recorder import Recorder
 from journeys.pipeline.steps import RANGE_STEPS, RUN_STEPS, Context, Part
 from journeys.pipeline.store import note_portfolio_findings
 from journeys.pipeline.urgent import Candidate
+from journeys.table_statistics import keep_up
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ def run(
             note_portfolio_findings(context)
         left: list[Candidate] = []
         with collector_at_rest():
-            for part in _parts(spans, left, context.rules.authority.max_per_run):
+            parts = _parts(spans, left, context.rules.authority.max_per_run)
+            for number, part in enumerate(parts, start=1):
                 for_second_look = look_at(context, part).for_second_look
                 context.urgent.see(for_second_look)
                 left += for_second_look
@@ -65,6 +67,9 @@ def run(
                 if recorder.is_cancelled():
                     recorder.cancel()
                     return planned
+                # No table has doubled before the number of ranges has.
+                if number > 1 and number.bit_count() == 1:
+                    keep_up()
         finish(context, recorder)
     return planned
 

@@ -24,6 +24,7 @@ from journeys.pipeline.looking import look_at
 from journeys.pipeline.recorder import Recorder
 from journeys.pipeline.steps import RANGE_STEPS, Context
 from journeys.pipeline.store import note_portfolio_findings
+from journeys.table_statistics import keep_up
 
 # Seconds after which a worker lets others have their turn.
 TURN = 0.5
@@ -136,6 +137,7 @@ def _tell(run: PipelineRun) -> None:
         told = _context(run)
         told.totals = ranges.totals_of(run)
         Recorder(told, save=True).beat(RANGE_STEPS)
+        keep_up()
 
 
 def _is_over(run: PipelineRun) -> bool:
