@@ -16,6 +16,9 @@ from approvals.models.audit import chained
 from approvals.rows import insert
 from approvals.rules import Actor, chain_hash, detail_digest
 
+# Bytes.
+_SALT = 16
+
 _through: ContextVar[str] = ContextVar("door", default="")
 # The name of the token by which somebody acts, where it is one.
 through_token: ContextVar[str] = ContextVar("token", default="")
@@ -72,13 +75,13 @@ def record(events: Iterable[Event]) -> list[int]:
     with transaction.atomic(savepoint=False):
         # Before the head is taken: until the commit nobody else can append.
         outbox.note(events, now)
+        told = _details(events)
         head = _take_head()
         previous = head.hash
         numbers = list(range(head.sequence + 1, head.sequence + 1 + len(events)))
         rows, details = [], []
-        for sequence, event in zip(numbers, events, strict=True):
-            salt, document = secrets.token_hex(16), _personal(event)
-            fields = _chained(event, sequence, now, detail_digest(salt, document))
+        for sequence, event, (salt, document, digest) in zip(numbers, events, told, strict=True):
+            fields = _chained(event, sequence, now, digest)
             current = chain_hash(previous, chained(fields))
             rows.append((*fields, previous, current))
             details.append((sequence, salt, document))
@@ -87,6 +90,17 @@ def record(events: Iterable[Event]) -> list[int]:
         insert(AuditDetail, ("event", "salt", "document"), details)
         _move_head(head, numbers[-1], previous)
     return numbers
+
+
+def _details(events: list[Event]) -> list[tuple[str, dict, str]]:
+    """Salt, document and digest of each."""
+    # Asked for together: the system takes longer to answer than to draw them.
+    salts = secrets.token_bytes(_SALT * len(events))
+    details = []
+    for place, event in enumerate(events):
+        salt, document = salts[_SALT * place : _SALT * (place + 1)].hex(), _personal(event)
+        details.append((salt, document, detail_digest(salt, document)))
+    return details
 
 
 def _chained(event: Event, sequence: int, now: datetime, digest: str) -> tuple:

@@ -25,7 +25,7 @@ from journeys.bench.world import Size, fill
 from journeys.cases import Span
 from journeys.days import today
 from journeys.models import Customer, Finding, Intervention, Mark, PipelineRun, Policy, RunRange
-from journeys.pipeline import ranges
+from journeys.pipeline import alone, ranges
 from journeys.reports.worth.scope import scope_of
 from journeys.services import execution, marks
 from journeys.services.proposals import machine
@@ -260,8 +260,9 @@ def test_postgresql_is_told_of_a_table_that_has_grown_many_times_over(world):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite gathers none by itself")
-def test_postgresql_is_told_of_the_tables_that_a_run_fills_while_it_fills_them(settings):
+def test_postgresql_is_told_of_the_tables_that_a_run_fills_while_it_fills_them(settings, monkeypatch):
     settings.RANGE_SIZE = 100
+    monkeypatch.setattr(alone, "TELL_EVERY", timedelta(0))
     invented.fill(invented.Size(800), today())
     asked = []
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from approvals.services import actor_of
 from journeys import pipeline
 from journeys.models import Assessment, Customer, Heartbeat, JourneyState, PipelineRun, Signal
+from journeys.pipeline import alone
 from journeys.pipeline import steps as pipeline_steps
 from tests.desk import check_html, client_of
 from tests.runs import SAMPLE_DAY, planned_run, run_pipeline
@@ -60,15 +61,16 @@ def portfolio(number: int, prefix: str = "N") -> None:
 
 
 @pytest.fixture
-def small_ranges(settings):
-    """Ranges of four customers: the sample is three of them."""
+def small_ranges(settings, monkeypatch):
+    """Ranges of four customers, as if each took its second: the sample is three of them."""
     settings.RANGE_SIZE = 4
+    monkeypatch.setattr(alone, "TELL_EVERY", timedelta(0))
 
 
 # -- while it goes on
 
 
-def test_a_run_leaves_after_each_range_how_far_it_is(sample, small_ranges):
+def test_a_run_leaves_every_second_how_far_it_is(sample, small_ranges):
     seen = []
 
     def look(customers: int) -> None:

@@ -4,6 +4,8 @@ import gc
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
 from types import MappingProxyType
 
 from journeys import cases
@@ -21,6 +23,9 @@ from journeys.pipeline.urgent import Candidate
 from journeys.table_statistics import keep_up
 
 log = logging.getLogger(__name__)
+
+# How often the run's row says how far it is.
+TELL_EVERY = timedelta(seconds=1)
 
 
 def run(
@@ -57,19 +62,19 @@ def run(
             note_portfolio_findings(context)
         left: list[Candidate] = []
         with collector_at_rest():
-            parts = _parts(spans, left, context.rules.authority.max_per_run)
-            for number, part in enumerate(parts, start=1):
+            told_at = monotonic()
+            for part in _parts(spans, left, context.rules.authority.max_per_run):
                 for_second_look = look_at(context, part).for_second_look
                 context.urgent.see(for_second_look)
                 left += for_second_look
-                recorder.beat(RANGE_STEPS)
+                if monotonic() - told_at >= TELL_EVERY.total_seconds():
+                    recorder.beat(RANGE_STEPS)
+                    keep_up()
+                    told_at = monotonic()
                 on_progress(context.totals.customers)
                 if recorder.is_cancelled():
                     recorder.cancel()
                     return planned
-                # No table has doubled before the number of ranges has.
-                if number > 1 and number.bit_count() == 1:
-                    keep_up()
         finish(context, recorder)
     return planned
 

@@ -6,7 +6,6 @@ there gets its turn. A worker that dies loses its range to another; the sweep ri
 
 import secrets
 import time
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,7 +17,7 @@ from journeys.days import today
 from journeys.models import PipelineRun
 from journeys.models.runs import HEARTBEAT_LIMIT
 from journeys.pipeline import ranges
-from journeys.pipeline.alone import collector_at_rest, failing, finish
+from journeys.pipeline.alone import TELL_EVERY, collector_at_rest, failing, finish
 from journeys.pipeline.life import RUN_TIMEOUT
 from journeys.pipeline.looking import look_at
 from journeys.pipeline.recorder import Recorder
@@ -28,8 +27,6 @@ from journeys.table_statistics import keep_up
 
 # Seconds after which a worker lets others have their turn.
 TURN = 0.5
-# How often the run's row says how far it is.
-_TELL_EVERY = timedelta(seconds=1)
 
 
 def work(run_id: int) -> None:
@@ -131,7 +128,7 @@ def _take_turn(context: Context) -> bool:
 def _tell(run: PipelineRun) -> None:
     """Once in a while, by whoever comes by: how far all have come together."""
     now = timezone.now()
-    due = PipelineRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - _TELL_EVERY)
+    due = PipelineRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - TELL_EVERY)
     # Read first: on SQLite an update waits for whoever writes, even where there is nothing to update.
     if due.exists() and due.update(heartbeat_at=now):
         told = _context(run)
