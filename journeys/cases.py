@@ -152,9 +152,9 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
     )
     open_states = {
         customer_id: OpenState(key, stage, _date(entered), days, before, checked)
-        for customer_id, key, stage, entered, days, before, checked in states.iterator()
+        for customer_id, key, stage, entered, days, before, checked in states
     }
-    customers = [Profile(*row, hold_until and _date(hold_until)) for *row, hold_until in profiles.iterator()]
+    customers = [Profile(*row, hold_until and _date(hold_until)) for *row, hold_until in profiles]
     owners = _names_of({customer.owner for customer in customers})
     cases = {}
     for customer in customers:
@@ -166,7 +166,7 @@ def load(span: Span, *, as_of: date, rules: PolicyDocument) -> list[Case]:
             owners.get(customer.owner, customer.owner),
         )
     last = until.date() - timedelta(days=1)
-    for customer_id, signal_id, kind, strength, detected_at in known.iterator():
+    for customer_id, signal_id, kind, strength, detected_at in known:
         # A customer can arrive between the two queries; the next run sees both.
         if case := cases.get(customer_id):
             day = _date(detected_at)

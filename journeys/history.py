@@ -49,7 +49,7 @@ def past_of(span: Span, *, excluding: str = "") -> dict[str, Past]:
     rows = span.of(Intervention.objects.exclude(status__in=_OF_NO_ACCOUNT)).exclude(pk=excluding)
     rows = rows.defer("reasons", "person_reasons")
     by_customer = defaultdict(list)
-    for row in rows.select_related("execution").iterator():
+    for row in rows.select_related("execution"):
         by_customer[row.customer_id].append(row)
     return {customer_id: _past(rows) for customer_id, rows in by_customer.items()}
 

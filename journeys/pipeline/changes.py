@@ -50,7 +50,7 @@ class Changes:
 
 def current_of(span: Span) -> dict[str, Current]:
     rows = span.of(Assessment.objects.current()).values_list("customer_id", *Current._fields)
-    return {row[0]: Current(*row[1:]) for row in rows.iterator()}
+    return {row[0]: Current(*row[1:]) for row in rows}
 
 
 def sort_out(
