@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from journeys import cases
@@ -19,10 +18,9 @@ def spans(run: PipelineRun) -> Iterator[Span]:
     if not run.changed_only:
         yield from cases.ranges()
         return
-    # Much is written of most of these, which takes three to four times as long. On SQLite nobody else can
-    # write meanwhile; elsewhere whoever decides waits for the audit's head at most, which is taken late.
-    share = 5 if connection.vendor == "sqlite" else 2
-    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // share)):
+    # Much is written of most of these, which takes three to four times as long, and on SQLite nobody else can
+    # write meanwhile.
+    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // 5)):
         yield Span(ids=tuple(ids))
 
 
