@@ -26,7 +26,7 @@ from journeys.pipeline.store import note_portfolio_findings
 from journeys.table_statistics import keep_up
 
 # Seconds after which a worker lets others have their turn.
-TURN = 0.5
+TURN = 1.0
 
 
 def work(run_id: int) -> None:
