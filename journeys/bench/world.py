@@ -160,10 +160,7 @@ class Copier:
         self.decision = row_of(Decision(authority=Authority.PERSON, decided_at=self.now))
         self.execution = row_of(
             Execution(
-                status=ExecutionStatus.DONE,
-                mode=ExecutionMode.LIVE,
-                attempts=1,
-                detail="The mail system accepted it.",
+                status=ExecutionStatus.DONE, mode=ExecutionMode.LIVE, attempts=1, detail="It was accepted."
             )
         )
         self.outcome = row_of(Outcome(recorded_by="operator"))
