@@ -60,13 +60,14 @@ def verify(*, start: int = 1, kept_head: str = "") -> Verification:
     `kept_head` is a hash that was noted outside at some time: it has to be there still.
     """
     found = Verification()
-    # Before the events: it moves with them, so that all of these are there.
+    # In this order, as others may be writing: what is there by now is within the head from then on.
+    last = AuditEvent.objects.aggregate(last=Max("sequence"))["last"] or 0
     noted, noted_hash = head()
     previous = _hash_before(start, found)
     expected = start
     if kept_head == START:
         found.attested = 0
-    for event in _events(start, noted):
+    for event in _events(start, max(last, noted)):
         if event.sequence != expected:
             missing = (
                 f"event {expected} is" if event.sequence == expected + 1 else f"events from {expected} on are"
@@ -85,14 +86,15 @@ def verify(*, start: int = 1, kept_head: str = "") -> Verification:
         found.events += 1
         previous, expected = event.hash, event.sequence + 1
     found.head = previous
-    if expected <= noted:
+    if noted >= expected:
         there = expected - 1
         found.report(
             expected, f"the end is cut off: {noted} events were written, the last one there is {there}"
         )
-    elif previous != noted_hash:
+    elif noted < expected - 1:
+        found.report(noted + 1, f"was put in behind the head, which is event {noted}")
+    elif noted_hash != previous:
         found.report(noted, "the noted head has another hash")
-    _check_behind(found)
     if kept_head and found.attested is None:
         found.report(
             expected,
@@ -146,11 +148,3 @@ def _check_detail(event: AuditEvent, found: Verification) -> None:
         found.report(event.sequence, "has lost its detail row; erasing leaves an empty one")
     elif detail.document is not None and detail_digest(detail.salt, detail.document) != event.detail_digest:
         found.report(event.sequence, "had its names or texts altered: their digest does not fit")
-
-
-def _check_behind(found: Verification) -> None:
-    # In this order, as others may be writing: an event that is there by now is within the head from then on.
-    last = AuditEvent.objects.aggregate(last=Max("sequence"))["last"] or 0
-    noted, _ = head()
-    if last > noted:
-        found.report(noted + 1, f"was put in behind the head, which is event {noted}")
