@@ -4,9 +4,13 @@ import json
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, Decision
@@ -102,12 +106,11 @@ def independently(run: PipelineRun) -> dict[str, tuple[float, float]]:
         if row.measured_at <= until:
             outcomes[row.intervention_id] = row
     machine = [row for row in proposed if row.origin == "machine"]
-    waited = []
-    for row in machine:
-        received = Signal.objects.filter(pk__in=row.triggered_by_signals, received_at__lte=row.generated_at)
-        if received:
-            latest = max(signal.received_at for signal in received)
-            waited.append((row.generated_at - latest).total_seconds() / 3600)
+    waited = [
+        (row.generated_at - row.signals_received_at).total_seconds() / 3600
+        for row in machine
+        if row.signals_received_at
+    ]
     first_window = [
         row
         for row in everything
@@ -384,6 +387,15 @@ def test_a_proposal_waited_for_the_last_of_the_signals_that_it_rests_on_whatever
     Intervention.objects.update(triggered_by_signals=[])  # and brought up to date
     second = run_pipeline()
     assert parts(kpi(second.results, "signal_to_queue_hours"))[::2] == (hours, proposed)
+
+
+def test_of_what_was_proposed_before_it_was_kept_it_is_looked_up_once(sample_run):
+    kept = list(Intervention.objects.order_by("pk").values_list("pk", "signals_received_at"))
+    assert any(received for _, received in kept)
+    Intervention.objects.update(signals_received_at=None)
+    migration = import_module("journeys.migrations.0014_when_signals_were_received")
+    migration.fill(apps, SimpleNamespace(connection=connection))
+    assert list(Intervention.objects.order_by("pk").values_list("pk", "signals_received_at")) == kept
 
 
 def test_a_signal_received_only_after_it_was_proposed_is_not_what_it_waited_for(sample):

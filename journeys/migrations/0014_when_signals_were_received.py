@@ -3,6 +3,24 @@
 from django.db import migrations, models
 
 
+_FILL = """
+UPDATE journeys_intervention SET signals_received_at = (
+    SELECT MAX(signal.received_at)
+    FROM {each}(journeys_intervention.triggered_by_signals) AS value
+    JOIN journeys_signal signal ON signal.signal_id = value.value
+    WHERE signal.received_at <= journeys_intervention.generated_at
+)
+WHERE origin = 'machine'
+"""
+_EACH = {"sqlite": "json_each", "postgresql": "jsonb_array_elements_text"}
+
+
+def fill(apps, schema_editor):
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL.format(each=_EACH[connection.vendor]))
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("journeys", "0013_customers_who_left"),
@@ -14,4 +32,5 @@ class Migration(migrations.Migration):
             name="signals_received_at",
             field=models.DateTimeField(blank=True, null=True, verbose_name="last of the signals received"),
         ),
+        migrations.RunPython(fill, migrations.RunPython.noop),
     ]
