@@ -69,7 +69,8 @@ def run(
                 left += for_second_look
                 if monotonic() - told_at >= TELL_EVERY.total_seconds():
                     recorder.beat(RANGE_STEPS)
-                    keep_up()
+                    if not planned.dry_run:
+                        keep_up()
                     told_at = monotonic()
                 on_progress(context.totals.customers)
                 if recorder.is_cancelled():
