@@ -50,7 +50,7 @@ def generate(*, customers: int, signals_per_customer: float, seed: int, day: str
 
 def _settle() -> None:
     """What the databases do by themselves in the time in which a portfolio grows. Of the tables that are
-    empty still PostgreSQL would believe, for a minute of the run, that they stay so."""
+    empty still PostgreSQL would believe that they stay so until the run tells it."""
     gather = "VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE"
     with connection.cursor() as cursor:
         for model in (Customer, JourneyState, Signal):

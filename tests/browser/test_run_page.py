@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from journeys import pipeline
 from journeys.models import Heartbeat, Intervention, PipelineRun
+from journeys.pipeline import alone
 from tests.runs import SAMPLE_DAY, run_pipeline
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -47,10 +48,11 @@ def worker():
 
 
 @pytest.fixture
-def site(live_server, people, sample, settings):
-    """The sample, in three ranges."""
+def site(live_server, people, sample, settings, monkeypatch):
+    """The sample, in three ranges, as if each took its second."""
     settings.DEBUG = True
     settings.RANGE_SIZE = 4
+    monkeypatch.setattr(alone, "TELL_EVERY", timedelta(0))
     Heartbeat.objects.create(name="worker", beat_at=timezone.now())
 
 
