@@ -66,6 +66,18 @@ def test_the_queue_says_what_was_decided_when_asked_for_it(sample_run, people):
     assert "Usage review check-in for" not in html
 
 
+@pytest.mark.parametrize("query", [{"status": "approved"}, {"status": "all"}])
+def test_what_has_ended_stands_with_the_latest_first(people, query):
+    now = timezone.now()
+    for place, row in enumerate(open_some(3)):
+        age = timedelta(hours=(place + 1) % 3)
+        ApprovalRequest.objects.filter(pk=row.pk).update(
+            status="approved", decided_at=now, requested_at=now - age
+        )
+    html = client_of(people["approver"]).get(QUEUE, query).content.decode()
+    assert html.index("Request 2") < html.index("Request 0") < html.index("Request 1")
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

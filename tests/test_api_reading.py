@@ -194,11 +194,16 @@ def test_what_a_run_proposed_comes_by_priority_and_page_by_page_each_once(caller
     assert len({row["intervention_id"] for row in rows}) == len(rows)
 
 
-def test_the_most_pressing_request_stands_first(caller):
-    rows = walk(caller, "approval-requests")
-    assert [row["priority_score"] for row in rows] == sorted(
-        (row["priority_score"] for row in rows), reverse=True
-    )
+@pytest.mark.parametrize("only", ["kind=test", "kind=test&status=approved"])
+def test_of_what_has_ended_or_may_have_the_latest_request_stands_first(caller, only):
+    asked((score, age, timezone.now()) for score, age in [(1.0, 5), (9.0, 1), (5.0, 3), (7.0, 3)])
+    found = walk(caller, f"approval-requests?{only}&limit=3")
+    assert [row["subject_key"] for row in found] == ["1", "3", "2", "0"]
+
+
+def test_only_what_waits_comes_by_priority(caller):
+    told = problem(caller.get("approval-requests?ordering=priority&status=approved"), 400, "bad-query")
+    assert "status=pending" in told["detail"]
 
 
 @pytest.mark.parametrize("path", [path for path, key in LISTS.items() if key.endswith("_id")][:-1])
@@ -246,6 +251,23 @@ def test_a_row_that_goes_meanwhile_takes_no_other_off_the_next_page(caller):
     assert following[0]["signal_id"] == Signal.objects.order_by("pk").first().pk
 
 
+def asked(facts) -> list[ApprovalRequest]:
+    """Requests, each of a priority, an age in microseconds, and with the moment of its end, or None."""
+    ApprovalRequest.objects.filter(kind="test").delete()
+    now = timezone.now()
+    rows = [
+        ApprovalRequest(
+            kind="test", subject_key=str(number), title="x", payload={}, fingerprint="0" * 64,
+            permission="x.y", proposer="machine", proposed_by_key="x", proposed_by_name="x",
+            execute_within_hours=1, remind_at=now, decision_due_at=now, expires_at=now,
+            priority_score=score, requested_at=now - timedelta(microseconds=age),
+            status="approved" if ended else "pending", decided_at=ended,
+        )
+        for number, (score, age, ended) in enumerate(facts)
+    ]  # fmt: skip
+    return ApprovalRequest.objects.bulk_create(rows)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scores=st.lists(
@@ -255,20 +277,9 @@ def test_a_row_that_goes_meanwhile_takes_no_other_off_the_next_page(caller):
 )
 def test_pages_in_an_order_with_ties_give_every_row_once(caller, scores, limit):
     """By priority, then the older one, then the higher number: columns that go both ways, and floats."""
-    ApprovalRequest.objects.filter(kind="test").delete()
-    now = timezone.now()
-    rows = [
-        ApprovalRequest(
-            kind="test", subject_key=str(number), title="x", payload={}, fingerprint="0" * 64,
-            permission="x.y", proposer="machine", proposed_by_key="x", proposed_by_name="x",
-            execute_within_hours=1, remind_at=now, decision_due_at=now, expires_at=now,
-            priority_score=score, requested_at=now - timedelta(microseconds=age),
-        )
-        for number, (score, age) in enumerate(scores)
-    ]  # fmt: skip
-    ApprovalRequest.objects.bulk_create(rows)
+    rows = asked((score, age, None) for score, age in scores)
     expected = sorted(rows, key=lambda row: (-row.priority_score, row.requested_at, -int(row.subject_key)))
-    found = walk(caller, f"approval-requests?kind=test&limit={limit}")
+    found = walk(caller, f"approval-requests?kind=test&status=pending&limit={limit}")
     assert [row["subject_key"] for row in found] == [row.subject_key for row in expected]
 
 

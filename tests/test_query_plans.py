@@ -145,6 +145,30 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
     ("the queue's first page", page(QUEUE), "approvals_approvalrequest", "approvals_waiting"),
     ("what is mine to decide", page(f"{QUEUE}?view=mine"), "approvals_approvalrequest", "approvals_waiting"),
     (
+        "what waits, by the API",
+        page("/api/v1/approval-requests?status=pending"),
+        "approvals_approvalrequest",
+        "approvals_waiting",
+    ),
+    (
+        "what was approved, the latest first",
+        page(f"{QUEUE}?status=approved"),
+        "approvals_approvalrequest",
+        "approvals_of_status",
+    ),
+    (
+        "requests of a kind, by the API",
+        page("/api/v1/approval-requests?kind=policy"),
+        "approvals_approvalrequest",
+        "approvals_of_kind",
+    ),
+    (
+        "requests, by the API",
+        page("/api/v1/approval-requests"),
+        "approvals_approvalrequest",
+        "approvals_latest",
+    ),
+    (
         "events of a request",
         page(QUEUE + "{world.first.pk}/change/"),
         "approvals_auditevent",

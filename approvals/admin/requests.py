@@ -15,7 +15,7 @@ from approvals.admin.deciding import DECIDE, refusal_for
 from approvals.admin.filters import known_values
 from approvals.admin.saved import SavedViewFilter, status_of_view
 from approvals.desk import DeskAdmin, column, who
-from approvals.models import ApprovalRequest, AuditEvent
+from approvals.models import LATEST, MOST_PRESSING, WAITING, ApprovalRequest, AuditEvent
 from approvals.rules import Limit, Status
 from approvals.services import limits_of, note_viewed, others_who_may
 from approvals.subjects import choices, labels, subject_of
@@ -43,7 +43,6 @@ def _stake(row: ApprovalRequest) -> str:
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(DeskAdmin):
     page_template = "admin/approvals/approvalrequest/page.html"
-    ordering = ("-priority_score", "requested_at", "-id")
     list_acts = (DECIDE_SEVERAL,)
     list_display = (
         column("Select", checkbox),
@@ -69,7 +68,7 @@ class ApprovalRequestAdmin(DeskAdmin):
             lambda: [(status.value, status.capitalize()) for status in Status],
             default=status_of_view,
             replaces=("view",),
-            holds=lambda status: queue.WAITING if status == Status.PENDING else Q(status=status),
+            holds=lambda status: WAITING if status == Status.PENDING else Q(status=status),
         ),
         known_values("risk_tier", "risk", lambda: choices("risk_tier").items()),
         known_values("action", "action", lambda: choices("action").items()),
@@ -80,6 +79,11 @@ class ApprovalRequestAdmin(DeskAdmin):
         DECIDE,
         *ACTS,
     )
+
+    def get_ordering(self, request):
+        """What waits by how pressing it is; of all else the latest first."""
+        status = request.GET.get("status", status_of_view(request))
+        return MOST_PRESSING if status == Status.PENDING else LATEST
 
     def get_search_results(self, request, queryset, search_term):
         """Exact, or by the beginning of the customer's id: a search inside texts would read every row."""

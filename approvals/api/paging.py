@@ -4,6 +4,7 @@ thousandth page costs what the first does."""
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -21,11 +22,15 @@ USUAL, MOST = 50, 200
 @dataclass(frozen=True, slots=True)
 class Order:
     """`name` is what `?ordering=` says; `fields` are the columns, `-` for downwards, never null, the last of
-    them unique. An order that only an index over `given` makes cheap goes only with that filter."""
+    them unique. An order that an index makes cheap only for some rows goes only with one of the filters
+    `given`: `name`, or `name=value`."""
 
     name: str
     fields: tuple[str, ...]
-    given: str = ""
+    given: tuple[str, ...] = ()
+
+    def goes_with(self, query: Mapping[str, str]) -> bool:
+        return not self.given or any(_is_given(condition, query) for condition in self.given)
 
     def columns(self) -> list[tuple[str, bool]]:
         return [(field.lstrip("-"), field.startswith("-")) for field in self.fields]
@@ -99,17 +104,26 @@ def _order(orders: tuple[Order, ...], query) -> Order:
     """What was asked for; else the first that goes with the filters."""
     name = query.get("ordering")
     if name is None:
-        return next(order for order in orders if not order.given or order.given in query)
+        return next(order for order in orders if order.goes_with(query))
     order = next((order for order in orders if order.name == name), None)
     if order is None:
         raise BadQuery("ordering", f"there is only {', '.join(order.name for order in orders)}")
-    if order.given and order.given not in query:
-        raise BadQuery("ordering", f"{name} goes only with the filter {order.given}")
+    if not order.goes_with(query):
+        raise BadQuery("ordering", f"{name} goes only with the filter {' or '.join(order.given)}")
     return order
 
 
+def _is_given(condition: str, query: Mapping[str, str]) -> bool:
+    name, _, value = condition.partition("=")
+    return name in query and value in ("", query[name])
+
+
 def _told(orders: tuple[Order, ...]) -> str:
-    only = [f"`{order.name}` goes only with the filter `{order.given}`" for order in orders if order.given]
+    only = [
+        f"`{order.name}` goes only with the filter {' or '.join(f'`{given}`' for given in order.given)}"
+        for order in orders
+        if order.given
+    ]
     return ". ".join(["The order of the rows, `-` for downwards", *only]) + "."
 
 

@@ -8,7 +8,7 @@ from functools import wraps
 
 import django_filters
 from django.contrib.auth import get_user_model
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.utils import timezone
 from django.utils.http import parse_etags
 from drf_spectacular.utils import extend_schema
@@ -24,7 +24,7 @@ from approvals.api.problems import Problem
 from approvals.api.serializers import Shown, Taken, Text, Word
 from approvals.api.trail import DecisionOut
 from approvals.api.views import NumberedRows
-from approvals.models import ApiToken, ApprovalRequest, AuditEvent, Decision
+from approvals.models import LATEST, MOST_PRESSING, WAITING, ApiToken, ApprovalRequest, AuditEvent, Decision
 from approvals.rules import Refusal, Verdict
 from approvals.services.viewing import VIEWED
 
@@ -135,15 +135,18 @@ class RequestFilters(django_filters.FilterSet):
     # The index over both begins with the kind.
     goes_with = {"subject_key": "kind"}
 
-    status = OneOf(choices=ApprovalRequest._meta.get_field("status").choices)
+    status = OneOf(choices=ApprovalRequest._meta.get_field("status").choices, method="of_status")
     concerning = Is(help_text="Whom it is about: a customer's id.")
     kind = Is()
     subject_key = Is(help_text="What it is about, such as an intervention's id. Goes with `kind`.")
     unroutable = Only(method="only_unroutable", help_text="Only what waits and nobody can decide.")
     decidable = Only(method="only_decidable", help_text="Only what the caller could decide.")
 
+    def of_status(self, rows, name, value):
+        return rows.filter(WAITING if value == rules.Status.PENDING else Q(status=value))
+
     def only_unroutable(self, rows, name, value):
-        return rows.filter(status=rules.Status.PENDING, unroutable=True)
+        return rows.filter(WAITING, unroutable=True)
 
     def only_decidable(self, rows, name, value):
         return rows.filter(queue.decidable(self.request.user, timezone.now()))
@@ -222,7 +225,7 @@ def principal(user, data: dict):
 
 
 class ApprovalRequests(NumberedRows):
-    """Approval requests, the most pressing first."""
+    """Approval requests: of those that wait the most pressing first, of all others the latest."""
 
     noun = "approval request"
     needs = {"list": READ, "retrieve": READ} | dict.fromkeys(ACTS, DECIDE)
@@ -231,7 +234,8 @@ class ApprovalRequests(NumberedRows):
     list_serializer_class = ApprovalRequestSummary
     filterset_class = RequestFilters
     orders = (
-        Order("priority", ("-priority_score", "requested_at", "-id")),
+        Order("priority", MOST_PRESSING, given=("status=pending", "decidable", "unroutable")),
+        Order("-requested_at", LATEST),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )

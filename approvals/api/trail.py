@@ -43,7 +43,7 @@ class Decisions(NumberedRows):
     serializer_class = DecisionOut
     filterset_class = DecisionFilters
     orders = (
-        Order("-decided_at", ("-decided_at", "-id"), given="authority"),
+        Order("-decided_at", ("-decided_at", "-id"), given=("authority",)),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )

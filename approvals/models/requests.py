@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from approvals.models.audit import Decision
 
 
+# What is pending, said by the time of its decision: of a NULL, and not of a parameter, the databases know
+# that the indexes of what waits will do.
+WAITING = Q(decided_at__isnull=True)
+# What waits, and what there was.
+MOST_PRESSING = ("-priority_score", "requested_at", "-id")
+LATEST = ("-requested_at", "-id")
+
+
 class ApprovalRequestQuerySet(models.QuerySet):
     def pending(self):
-        return self.filter(status=Status.PENDING)
+        return self.filter(WAITING)
 
     def overdue(self, now: datetime):
         """Pending past their expiry, and approved but not used past their execute-by time."""
@@ -27,7 +35,7 @@ class ApprovalRequestQuerySet(models.QuerySet):
         )
 
     def by_priority(self):
-        return self.order_by("-priority_score", "requested_at", "-id")
+        return self.order_by(*MOST_PRESSING)
 
 
 class ApprovalRequest(models.Model):
@@ -119,11 +127,10 @@ class ApprovalRequest(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["status", "-priority_score", "requested_at", "-id"], name="approvals_queue"),
-            models.Index(fields=["-priority_score", "requested_at", "-id"], name="approvals_by_priority"),
-            models.Index(
-                fields=["kind", "-priority_score", "requested_at", "-id"], name="approvals_kind_priority"
-            ),
+            # By priority only what waits is listed: the places of the new ones lie all over such an index.
+            models.Index(fields=LATEST, name="approvals_latest"),
+            models.Index(fields=["status", *LATEST], name="approvals_of_status"),
+            models.Index(fields=["kind", *LATEST], name="approvals_of_kind"),
             models.Index(fields=["status", "expires_at"], name="approvals_expiry"),
             # Approved and not carried out: few of all that were ever approved.
             models.Index(
@@ -131,21 +138,21 @@ class ApprovalRequest(models.Model):
                 condition=Q(used_at__isnull=True, execute_by__isnull=False),
                 name="approvals_unused",
             ),
-            models.Index(fields=["status", "remind_at"], name="approvals_reminder"),
-            models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
+            models.Index(fields=["remind_at"], condition=WAITING, name="approvals_reminder"),
+            models.Index(fields=["decision_due_at"], condition=WAITING, name="approvals_due"),
             models.Index(fields=["concerning", "-requested_at"], name="approvals_concerning"),
             models.Index(fields=["kind", "subject_key"], name="approvals_subject"),
             # What waits, in the order of the queue, with all that the queue counts, adds up and filters by:
             # the rows themselves, with their payloads, are then read for one page only.
             models.Index(
                 fields=[
-                    "-priority_score", "requested_at", "-id", "currency", "value_at_stake", "decision_due_at",
+                    *MOST_PRESSING, "currency", "value_at_stake", "decision_due_at",
                     "expires_at", "heightened", "unroutable", "bulk_allowed", "risk_tier", "action",
                     "segment", "kind", "concerning", "permission", "needs_limit", "proposed_by_key",
                     "returned_at", "approvals_given", "fingerprint", "editors", "claimed_by_key",
                     "claimed_until",
                 ],
-                condition=Q(decided_at__isnull=True),
+                condition=WAITING,
                 name="approvals_waiting",
             ),
         ]  # fmt: skip

@@ -54,7 +54,7 @@ class Interventions(Rows):
     lookup_field = "intervention_id"
     orders = (
         # Never null here: what a run proposes has a priority.
-        Order("-priority_score", ("-priority_score", "intervention_id"), given="run_id"),
+        Order("-priority_score", ("-priority_score", "intervention_id"), given=("run_id",)),
         Order("-generated_at", ("-generated_at", "-intervention_id")),
         Order("generated_at", ("generated_at", "intervention_id")),
     )
@@ -87,7 +87,7 @@ class Executions(NumberedRows):
     serializer_class = ExecutionOut
     filterset_class = ExecutionFilters
     orders = (
-        Order("-claimed_at", ("-claimed_at", "-id"), given="status"),
+        Order("-claimed_at", ("-claimed_at", "-id"), given=("status",)),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )

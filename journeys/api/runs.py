@@ -117,7 +117,7 @@ class Findings(NumberedRows):
     serializer_class = FindingOut
     filterset_class = FindingFilters
     orders = (
-        Order("-found_at", ("-found_at", "-id"), given="status"),
+        Order("-found_at", ("-found_at", "-id"), given=("status",)),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )

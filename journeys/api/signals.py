@@ -50,8 +50,8 @@ class Signals(Rows):
     filterset_class = SignalFilters
     lookup_field = "signal_id"
     orders = (
-        Order("-detected_at", ("-detected_at", "-signal_id"), given="customer_id"),
-        Order("detected_at", ("detected_at", "signal_id"), given="customer_id"),
+        Order("-detected_at", ("-detected_at", "-signal_id"), given=("customer_id",)),
+        Order("detected_at", ("detected_at", "signal_id"), given=("customer_id",)),
         Order("signal_id", ("signal_id",)),
         Order("-signal_id", ("-signal_id",)),
     )
@@ -115,8 +115,8 @@ class Assessments(NumberedRows):
     serializer_class = AssessmentOut
     filterset_class = AssessmentFilters
     orders = (
-        Order("customer_id", ("customer_id", "id"), given="run_id"),
-        Order("-as_of", ("-as_of", "-id"), given="customer_id"),
+        Order("customer_id", ("customer_id", "id"), given=("run_id",)),
+        Order("-as_of", ("-as_of", "-id"), given=("customer_id",)),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )
