@@ -133,15 +133,44 @@ def update_each(
         rows = prepared(model, (*names, *known_by), rows)
     if not rows:
         return 0
-    table = connection.ops.quote_name(model._meta.db_table)
     new, known = (
-        [f"{connection.ops.quote_name(field.column)} = %s" for field in _fields(model, tuple(fields))]
+        [connection.ops.quote_name(field.column) for field in _fields(model, tuple(fields))]
         for fields in (names, known_by)
     )
+    table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor:
-        statement = f"UPDATE {table} SET {', '.join(new)} WHERE {' AND '.join(known)}"  # noqa: S608 - names of our own models
-        cursor.executemany(statement, rows)
+        if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM:
+            _update_from_document(cursor, table, new, known, _types(model, (*names, *known_by)), rows)
+        else:
+            to, where = (
+                word.join(f"{column} = %s" for column in of) for word, of in ((", ", new), (" AND ", known))
+            )
+            cursor.executemany(f"UPDATE {table} SET {to} WHERE {where}", rows)  # noqa: S608 - names of our own models
         return cursor.rowcount
+
+
+def _update_from_document(
+    cursor: CursorWrapper, table: str, new: list[str], known: list[str], types: list[str], rows: Prepared
+) -> None:
+    # One statement for all, with the values in one document: half as much again is done a second as by one
+    # for each, and the driver makes the document ten times as fast as an array for each column.
+    documents = [place for place, of in enumerate(types) if of == "jsonb"]
+    values = ", ".join(f"v{place} {of}" for place, of in enumerate(types))
+    to = ", ".join(f"{column} = given.v{place}" for place, column in enumerate(new))
+    where = " AND ".join(f"it.{column} = given.v{place}" for place, column in enumerate(known, len(new)))
+    cursor.execute(
+        f"UPDATE {table} AS it SET {to} FROM jsonb_to_recordset(%s) AS given({values}) WHERE {where}",  # noqa: S608 - names of our own models
+        [orjson.dumps([_document(row, documents) for row in rows], default=str).decode()],
+    )
+
+
+def _document(row: Sequence, documents: list[int]) -> dict:
+    """`documents` are the places of what is JSON already, as text."""
+    values = {f"v{place}": value for place, value in enumerate(row)}
+    for place in documents:
+        if row[place] is not None:
+            values[f"v{place}"] = orjson.Fragment(row[place])
+    return values
 
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:

@@ -117,26 +117,46 @@ def test_keys_that_the_orm_gives_afterwards_are_new():
     assert theirs.pk > mine.pk
 
 
-def test_each_row_is_set_to_values_of_its_own():
-    rows = [a_request(key) for key in ("one", "two", "three")]
+# A few rows are set one by one, many together where the database has a way.
+@pytest.mark.parametrize("count", [1, 25])
+def test_each_row_is_set_to_values_of_its_own(count):
+    rows = [a_request(f"{key}-{number}") for key in ("one", "two", "three") for number in range(count)]
     insert_all(ApprovalRequest, rows)
-    names = ("payload", "value_at_stake", "reminded_at", "risk_score", "heightened", "currency")
+    names = ("payload", "value_at_stake", "reminded_at", "risk_score", "heightened", "currency", "title")
     values = {
-        "one": ({"body": "Ä"}, Decimal("9.99"), NOON, 0.1 + 0.2, True, ""),
-        "two": ([1, None], None, None, None, False, "USD"),
+        "one": ({"body": "Ä\\u0041 'it'"}, Decimal("9.99"), NOON, 0.1 + 0.2, True, "", "☃ %s \\"),
+        "two": ([1, None], None, None, None, False, "USD", "{}"),
     }
-    told = [(*values[row.subject_key], row.pk, row.fingerprint) for row in rows[:2]]
-    assert update_each(ApprovalRequest, names, ("id", "fingerprint"), told) == 2
-    read = {row.subject_key: row for row in ApprovalRequest.objects.all()}
-    for key, expected in values.items():
-        assert tuple(getattr(read[key], name) for name in names) == expected
-    assert read["three"].payload == a_request("three").payload
+    kinds = [row.subject_key.partition("-")[0] for row in rows]
+    told = [
+        (*values[kind], row.pk, row.fingerprint)
+        for kind, row in zip(kinds, rows, strict=True)
+        if kind in values
+    ]
+    assert update_each(ApprovalRequest, names, ("id", "fingerprint"), told) == 2 * count
+    for row in ApprovalRequest.objects.all():
+        kind = row.subject_key.partition("-")[0]
+        if kind in values:
+            assert tuple(getattr(row, name) for name in names) == values[kind]
+        else:
+            assert row.payload == a_request("three").payload
 
 
-def test_a_row_that_no_longer_reads_as_told_is_left_and_not_counted():
-    rows = [a_request(key) for key in ("one", "two")]
+@pytest.mark.parametrize("count", [1, 25])
+def test_a_row_that_no_longer_reads_as_told_is_left_and_not_counted(count):
+    rows = [a_request(f"{number}") for number in range(2 * count)]
     insert_all(ApprovalRequest, rows)
-    told = [("EUR", rows[0].pk, "f" * 64), ("USD", rows[1].pk, "e" * 64)]
-    assert update_each(ApprovalRequest, ["currency"], ["id", "fingerprint"], told) == 1
+    told = [("EUR", row.pk, "f" * 64) for row in rows[:count]]
+    told += [("USD", row.pk, "e" * 64) for row in rows[count:]]
+    assert update_each(ApprovalRequest, ["currency"], ["id", "fingerprint"], told) == count
     assert set(ApprovalRequest.objects.values_list("currency", flat=True)) == {"EUR"}
     assert update_each(ApprovalRequest, ["currency"], ["id", "fingerprint"], []) == 0
+
+
+def test_what_a_row_is_known_by_may_be_set_as_well():
+    rows = [a_request(f"{number}") for number in range(25)]
+    insert_all(ApprovalRequest, rows)
+    told = [(f"now-{row.subject_key}", f"{number:064}", row.pk, "f" * 64) for number, row in enumerate(rows)]
+    assert update_each(ApprovalRequest, ["title", "fingerprint"], ["id", "fingerprint"], told) == 25
+    found = ApprovalRequest.objects.order_by("pk").values_list("title", "fingerprint")
+    assert list(found) == [row[:2] for row in told]
