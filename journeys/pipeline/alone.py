@@ -12,7 +12,7 @@ from journeys import cases
 from journeys.cases import Case, NewFinding, Span
 from journeys.days import today
 from journeys.models import Customer, Intervention, PipelineRun
-from journeys.pipeline import whom
+from journeys.pipeline import checkpoints, whom
 from journeys.pipeline.life import RunFailed, start
 from journeys.pipeline.looking import look_at
 from journeys.pipeline.ranges import second_look
@@ -61,10 +61,11 @@ def run(
         with context.timed("data_loading", context.totals):
             note_portfolio_findings(context)
         left: list[Candidate] = []
-        with collector_at_rest():
+        with collector_at_rest(), checkpoints.beside(worth_it=len(spans) > 1) as committed:
             told_at = monotonic()
             for part in _parts(spans, left, context.rules.authority.max_per_run):
                 for_second_look = look_at(context, part).for_second_look
+                committed()
                 context.urgent.see(for_second_look)
                 left += for_second_look
                 if monotonic() - told_at >= TELL_EVERY.total_seconds():

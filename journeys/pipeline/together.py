@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 from journeys.days import today
 from journeys.models import PipelineRun
 from journeys.models.runs import HEARTBEAT_LIMIT
-from journeys.pipeline import ranges
+from journeys.pipeline import checkpoints, ranges
 from journeys.pipeline.alone import TELL_EVERY, collector_at_rest, failing, finish
 from journeys.pipeline.life import RUN_TIMEOUT
 from journeys.pipeline.looking import look_at
@@ -108,7 +108,7 @@ def _take_turn(context: Context) -> bool:
     """Take ranges until the turn is over, or none is free: then True."""
     run, until = context.run, time.monotonic() + TURN
     context.urgent.see(ranges.left_so_far(run))
-    with collector_at_rest():
+    with collector_at_rest(), checkpoints.beside() as committed:
         claim = ranges.claim(run, until=until)
         while claim:
             try:
@@ -117,6 +117,7 @@ def _take_turn(context: Context) -> bool:
             except ranges.Lost:
                 claim = ranges.claim(run, until=until)
                 continue
+            committed()
             context.urgent.see(left)
             _tell(run)
             claim = claim.following

@@ -20,7 +20,7 @@ def spans(run: PipelineRun) -> Iterator[Span]:
         return
     # Much is written of most of these, which takes three to four times as long, and on SQLite nobody else can
     # write meanwhile.
-    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE // 5)):
+    for ids in in_batches(_changed_or_due(run.as_of).iterator(), max(1, settings.RANGE_SIZE * 2 // 5)):
         yield Span(ids=tuple(ids))
 
 
