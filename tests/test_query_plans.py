@@ -151,8 +151,8 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         "approvals_waiting",
     ),
     (
-        "what was approved, the latest first",
-        page(f"{QUEUE}?status=approved"),
+        "what was rejected, the latest first",
+        page(f"{QUEUE}?status=rejected"),
         "approvals_approvalrequest",
         "approvals_of_status",
     ),

@@ -1,5 +1,6 @@
 """What a run over the portfolio amounts to, counted from what holds as it ends. Reads only."""
 
+import heapq
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from django.db.models import (
     Count,
     Exists,
+    Min,
     OuterRef,
     Q,
     QuerySet,
@@ -40,17 +42,19 @@ def _word(told: str, words: type[StrEnum]) -> str:
     return told if told in list(words) else ""
 
 
-_ROSE = Q(risk_tier=Tier.HIGH, then__in=[Tier.MEDIUM, Tier.LOW]) | Q(risk_tier=Tier.MEDIUM, then=Tier.LOW)
+_ROSE = {(Tier.MEDIUM, Tier.HIGH), (Tier.LOW, Tier.HIGH), (Tier.LOW, Tier.MEDIUM)}
 
 
 class Counted(NamedTuple):
     """What holds as a run ends: by stage, segment, currency and tier how many customers, of how many the
-    value is known, and what these are worth together (`cells`), and how many moved from one tier to another
-    in each segment (`moves`) since the run `since`, where there was one before."""
+    value is known, and what these are worth together (`cells`); how many moved from one tier to another in
+    each segment (`moves`) since the run `since`, where there was one before; and of those who rose the first
+    of each segment, highest risk first (`risen`: id, segment, tier then, tier now, risk)."""
 
     since: PipelineRun | None
     cells: list[list]
     moves: list[list]
+    risen: list[list]
 
 
 def count(run: PipelineRun) -> Counted:
@@ -60,8 +64,8 @@ def count(run: PipelineRun) -> Counted:
     since = before and before.run
     with one_moment():
         cells = cells_of(run)
-        moves = _moves(run, since, cells) if since else {}
-    return Counted(since, cells, sorted([*move, customers] for move, customers in moves.items()))
+        moves, risen = _moved(run, since, cells) if since else (Counter(), [])
+    return Counted(since, cells, sorted([*move, customers] for move, customers in moves.items()), risen)
 
 
 def collect(run: PipelineRun, counted: Counted) -> dict:
@@ -72,7 +76,7 @@ def collect(run: PipelineRun, counted: Counted) -> dict:
         "since_id": since and since.pk,
         "cells": counted.cells,
         "moves": counted.moves,
-        "risen": _risen(run, since) if since else [],
+        "risen": counted.risen,
         "protected": protected(run.as_of),
     }
 
@@ -87,8 +91,10 @@ def _concluded_since(since: PipelineRun, run: PipelineRun) -> QuerySet[Assessmen
     nothing held of them."""
     mine = Assessment.objects.filter(held.holding_at(since), customer=OuterRef("customer"))
     later = PipelineRun.objects.filter(Q(pk__gt=since.pk) | Q(as_of__gt=since.as_of))
+    # The first of them is named as well: by it PostgreSQL foresees how few assessments these are.
+    first = later.aggregate(first=Min("pk"))["first"] or 0
     then = Subquery(mine.order_by("-pk").values("risk_tier")[:1])
-    return held.after(run).filter(run__in=later.values("pk")).annotate(then=then)
+    return held.after(run).filter(run__in=later.values("pk"), run__gte=first).annotate(then=then)
 
 
 def cells_of(run: PipelineRun) -> list[list]:
@@ -115,17 +121,34 @@ def cells_of(run: PipelineRun) -> list[list]:
     return sorted([*cell, count, valued, str(value)] for cell, (count, valued, value) in cells.items())
 
 
-def _moves(run: PipelineRun, since: PipelineRun, cells: list[list]) -> Counter:
-    """All who hold, as if none had moved; then those of whom something else was concluded since."""
+def _moved(run: PipelineRun, since: PipelineRun, cells: list[list]) -> tuple[Counter, list[list]]:
+    """All who hold, as if none had moved; then those of whom something else was concluded since, read once,
+    for what it takes to look up what held of each of them then."""
     moves: Counter = Counter()
     for _, segment, _, tier, customers, _, _ in cells:
         moves[segment, tier, tier] += customers
-    rows = _concluded_since(since, run).values_list("customer__segment", "then", "risk_tier")
-    for segment, before, after, customers in rows.annotate(customers=Count("pk")).order_by():
-        segment = _word(segment, Segment)
-        moves[segment, after, after] -= customers
-        moves[segment, before or "", after] += customers
-    return moves + _gone(run, since, sum(number for (_, before, _), number in moves.items() if before))
+    risen: defaultdict[str, list] = defaultdict(list)
+    columns = ("customer_id", "customer__segment", "then", "risk_tier", "overall_risk_score")
+    rows = _concluded_since(since, run).values_list(*columns)
+    for customer_id, told, before, after, risk in rows.iterator():
+        segment = _word(told, Segment)
+        moves[segment, after, after] -= 1
+        moves[segment, before or "", after] += 1
+        if (before, after) in _ROSE:
+            risen[segment].append([customer_id, segment, before, after, risk])
+            if len(risen[segment]) == 2 * RISEN_KEPT:
+                risen[segment] = _first(risen[segment])
+    moves += _gone(run, since, sum(number for (_, before, _), number in moves.items() if before))
+    return moves, sorted((row for rows in risen.values() for row in _first(rows)), key=_by_risk)
+
+
+def _first(risen: list[list]) -> list[list]:
+    return heapq.nsmallest(RISEN_KEPT, risen, key=_by_risk)
+
+
+def _by_risk(row: list) -> tuple[float, str]:
+    customer_id, *_, risk = row
+    return -risk, customer_id
 
 
 def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
@@ -140,19 +163,6 @@ def _gone(run: PipelineRun, since: PipelineRun, still_there: int) -> Counter:
     for segment, before, customers in rows:
         moves[_word(segment, Segment), before, ""] += customers
     return moves
-
-
-def _risen(run: PipelineRun, since: PipelineRun) -> list:
-    """Highest risk first, and the first ones of each segment."""
-    rose = _concluded_since(since, run).filter(_ROSE).order_by("-overall_risk_score", "customer_id")
-    kept, taken = [], Counter()
-    columns = ("customer_id", "customer__segment", "then", "risk_tier", "overall_risk_score")
-    for customer_id, told, *moved in rose.values_list(*columns).iterator():
-        segment = _word(told, Segment)
-        taken[segment] += 1
-        if taken[segment] <= RISEN_KEPT:
-            kept.append([customer_id, segment, *moved])
-    return kept
 
 
 def protected(as_of: date) -> dict:
