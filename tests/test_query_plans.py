@@ -26,6 +26,7 @@ from journeys.cases import Span
 from journeys.days import today
 from journeys.models import Customer, Finding, Intervention, Mark, PipelineRun, Policy, RunRange
 from journeys.pipeline import alone, ranges
+from journeys.reports import snapshots
 from journeys.reports.worth.scope import scope_of
 from journeys.services import execution, marks
 from journeys.services.proposals import machine
@@ -265,6 +266,12 @@ def test_sqlite_takes_every_whole_index_of_a_table_for_as_long_as_the_table(worl
         said = {index: int(stat.split()[0]) for index, stat in cursor.fetchall()}
     assert said.pop("journeys_one_open_intervention") < there
     assert set(said.values()) == {there}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads both tables, side by side")
+def test_sqlite_counts_the_portfolio_by_the_index_of_tiers(world):
+    (plan,) = plans_of(lambda: snapshots.cells_of(world.run))
+    assert ("journeys_assessment", "journeys_assessment_tier") in plan.used
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite gathers none by itself")

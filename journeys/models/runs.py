@@ -225,8 +225,9 @@ class Assessment(models.Model):
             models.Index(
                 fields=["due_on", "customer"], condition=Q(is_current=True), name="journeys_assessment_due"
             ),
+            # With the stage, so that the portfolio is counted without a look at the rows themselves.
             models.Index(
-                fields=["risk_tier", "customer"],
+                fields=["risk_tier", "customer", "journey_stage"],
                 condition=Q(is_current=True),
                 name="journeys_assessment_tier",
             ),
