@@ -6,6 +6,7 @@ signal is sent.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from operator import attrgetter
 
@@ -160,7 +161,7 @@ def _update_from_document(
     where = " AND ".join(f"it.{column} = given.v{place}" for place, column in enumerate(known, len(new)))
     cursor.execute(
         f"UPDATE {table} AS it SET {to} FROM jsonb_to_recordset(%s) AS given({values}) WHERE {where}",  # noqa: S608 - names of our own models
-        [orjson.dumps([_document(row, documents) for row in rows], default=str).decode()],
+        [orjson.dumps([_document(row, documents) for row in rows], default=_exactly).decode()],
     )
 
 
@@ -171,6 +172,13 @@ def _document(row: Sequence, documents: list[int]) -> dict:
         if row[place] is not None:
             values[f"v{place}"] = orjson.Fragment(row[place])
     return values
+
+
+def _exactly(value: object) -> str:
+    """What JSON has no word for. Raises TypeError but for a Decimal."""
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(type(value).__name__)
 
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:

@@ -138,8 +138,9 @@ def database(url: str, *, name: str) -> dict:
             raise ImproperlyConfigured(f"{name}: the folder {folder} does not exist.")
         # IMMEDIATE: a transaction that reads and then writes would else fail at once with "database is
         # locked", whatever the timeout (seconds). synchronous stays FULL, SQLite's default: a claim that
-        # a power cut forgets would send the same mail twice. A range of a run writes more than the usual
-        # 1,000 pages: each of its commits would carry the log over into the file.
+        # a power cut forgets would send the same mail twice. What writes much, such as an intake, would carry
+        # the log over into the file with each commit, if it did so at the usual 1,000 pages; the ranges of a
+        # run are carried over beside it (journeys/pipeline/checkpoints.py).
         config["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",

@@ -66,7 +66,7 @@ def test_the_queue_says_what_was_decided_when_asked_for_it(sample_run, people):
     assert "Usage review check-in for" not in html
 
 
-@pytest.mark.parametrize("query", [{"status": "approved"}, {"status": "all"}])
+@pytest.mark.parametrize("query", [{"status": "approved"}, {"status": "all", "kind": "policy_activation"}])
 def test_what_has_ended_stands_with_the_latest_first(people, query):
     now = timezone.now()
     for place, row in enumerate(open_some(3)):

@@ -194,11 +194,18 @@ def test_what_a_run_proposed_comes_by_priority_and_page_by_page_each_once(caller
     assert len({row["intervention_id"] for row in rows}) == len(rows)
 
 
-@pytest.mark.parametrize("only", ["kind=test", "kind=test&status=approved"])
+@pytest.mark.parametrize("only", ["kind=test", "status=approved", "kind=test&status=approved"])
 def test_of_what_has_ended_or_may_have_the_latest_request_stands_first(caller, only):
     asked((score, age, timezone.now()) for score, age in [(1.0, 5), (9.0, 1), (5.0, 3), (7.0, 3)])
     found = walk(caller, f"approval-requests?{only}&limit=3")
-    assert [row["subject_key"] for row in found] == ["1", "3", "2", "0"]
+    assert [row["subject_key"] for row in found if row["kind"] == "test"] == ["1", "3", "2", "0"]
+
+
+def test_without_a_filter_requests_come_by_their_numbers_the_latest_first(caller):
+    asked((score, 0, None) for score in (1.0, 9.0, 5.0))
+    numbers = [row["id"] for row in walk(caller, "approval-requests?limit=2")]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(numbers) > 3
 
 
 def test_only_what_waits_comes_by_priority(caller):

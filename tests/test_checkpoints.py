@@ -1,6 +1,7 @@
 """SQLite's write-ahead log is carried over beside a run, and not by its commits."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,11 @@ def in_the_file(tmp_path):
     def number(model) -> int:
         copy = tmp_path / "copy.sqlite3"
         copy.write_bytes(Path(connection.settings_dict["NAME"]).read_bytes())
-        with sqlite3.connect(f"file:{copy}?immutable=1", uri=True) as alone:
-            return alone.execute(f"SELECT COUNT(*) FROM {model._meta.db_table}").fetchone()[0]
+        try:
+            with sqlite3.connect(f"file:{copy}?immutable=1", uri=True) as alone:
+                return alone.execute(f"SELECT COUNT(*) FROM {model._meta.db_table}").fetchone()[0]
+        except sqlite3.DatabaseError:
+            return -1  # copied while it was being carried over
 
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA wal_checkpoint(FULL)")
@@ -38,6 +42,10 @@ def soon(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def in_threads() -> bool:
+    return any(thread.name == "checkpoints" for thread in threading.enumerate())
 
 
 def pages_until_a_commit_carries_over() -> int:
@@ -73,22 +81,19 @@ def test_meanwhile_no_commit_does_so_and_afterwards_they_do_as_before():
     def break_off() -> None:
         with checkpoints.beside():
             assert pages_until_a_commit_carries_over() > 5 * usual
+            assert in_threads()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         break_off()
     assert pages_until_a_commit_carries_over() == usual
+    assert not in_threads()
 
 
-def test_somebody_who_reads_for_long_keeps_nobody_from_committing(in_the_file):
-    reading = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
-    try:
-        reading.execute("BEGIN")
-        reading.execute("SELECT COUNT(*) FROM journeys_customer").fetchone()
+def test_it_ends_whenever_the_last_commit_was():
+    """What says that it is over must not be lost, whatever the thread is about at that moment."""
+    for number in range(300):
         with checkpoints.beside() as committed:
-            Customer.objects.create(customer_id="K1", email="k@example.com")
-            committed()
-            Customer.objects.create(customer_id="K2", email="k@example.com")
-    finally:
-        reading.close()
-    assert Customer.objects.count() == 2
+            for _ in range(number % 3):
+                committed()
+    assert not in_threads()

@@ -165,6 +165,19 @@ def test_movement_is_from_the_tier_of_the_run_before_to_that_of_now(segment):
     assert risks == sorted(risks, reverse=True)
 
 
+def test_those_who_are_kept_by_name_are_the_ones_at_the_highest_risk(monkeypatch):
+    monkeypatch.setattr(snapshots, "RISEN_KEPT", 2)
+    first, second = a_run(AS_OF - timedelta(days=1)), a_run()
+    customers = [a_customer() for _ in range(9)]
+    assess(first, dict.fromkeys(customers, "low"))
+    finish(first)
+    for place, customer in enumerate(customers):
+        assess(second, {customer: "high"}, overall_risk_score=0.7 + place / 100)
+    finish(second)
+    risen = portfolio.latest().movement.risen
+    assert [row.customer_id for row in risen] == [customers[8].pk, customers[7].pk]
+
+
 def test_of_many_who_rose_the_first_of_each_segment_are_kept_by_name(manager):
     few = [a_customer(segment="SMB") for _ in range(2)]
     many = [a_customer(segment="Enterprise") for _ in range(snapshots.RISEN_KEPT + 3)]

@@ -164,10 +164,16 @@ HOT: list[tuple[str, Callable[[World], object], str, str]] = [
         "approvals_of_kind",
     ),
     (
-        "requests, by the API",
-        page("/api/v1/approval-requests"),
+        "what waits of a kind, by the API",
+        page("/api/v1/approval-requests?status=pending&kind=intervention"),
         "approvals_approvalrequest",
-        "approvals_latest",
+        "approvals_waiting",
+    ),
+    (
+        "what waits of a kind",
+        page(f"{QUEUE}?kind=intervention"),
+        "approvals_approvalrequest",
+        "approvals_waiting",
     ),
     (
         "events of a request",

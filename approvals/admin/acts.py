@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from approvals import services
+from approvals import queue, services
 from approvals.admin.deciding import NOTE_LENGTH, change_fields, changes_in, refusal_of_own
 from approvals.desk import Act, DeskForm, NoteForm, who
 from approvals.models import ApprovalRequest, Decision, user_key
@@ -207,7 +207,7 @@ def checkbox(row: ApprovalRequest) -> str:
 def _several_fields(request, row: None) -> dict[str, forms.Field]:
     """Approving is offered only where the policy lets something be approved with others."""
     verdicts = [(Verdict.REJECTED.value, "Reject")]
-    if ApprovalRequest.objects.pending().filter(bulk_allowed=True).exists():
+    if ApprovalRequest.objects.filter(queue.WAITING, bulk_allowed=True).exists():
         verdicts.append((Verdict.APPROVED.value, "Approve"))
     return {"verdict": forms.ChoiceField(label="What", choices=[("", "–"), *verdicts])}
 

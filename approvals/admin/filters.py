@@ -26,7 +26,7 @@ def known_values(
     *,
     default: str | Callable[[HttpRequest], str] = "",
     replaces: tuple[str, ...] = (),
-    holds: Callable[[str], Q] | None = None,
+    holds: Callable[[str, HttpRequest], Q] | None = None,
 ):
     """A filter on the field `name`, in the URL under that name. With a default, "all" has to be asked for.
     Choosing a value takes the parameters it `replaces` out of the URL. `holds` says for a value which rows
@@ -63,7 +63,9 @@ def known_values(
         def queryset(self, request, queryset):
             value = self.chosen()
             return (
-                queryset if value == "all" else queryset.filter(holds(value) if holds else Q(**{name: value}))
+                queryset
+                if value == "all"
+                else queryset.filter(holds(value, request) if holds else Q(**{name: value}))
             )
 
     return KnownValues

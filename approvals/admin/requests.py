@@ -15,7 +15,7 @@ from approvals.admin.deciding import DECIDE, refusal_for
 from approvals.admin.filters import known_values
 from approvals.admin.saved import SavedViewFilter, status_of_view
 from approvals.desk import DeskAdmin, column, who
-from approvals.models import LATEST, MOST_PRESSING, WAITING, ApprovalRequest, AuditEvent
+from approvals.models import LATEST, MOST_PRESSING, ApprovalRequest, AuditEvent
 from approvals.rules import Limit, Status
 from approvals.services import limits_of, note_viewed, others_who_may
 from approvals.subjects import choices, labels, subject_of
@@ -38,6 +38,18 @@ def _stake(row: ApprovalRequest) -> str:
     if row.value_at_stake is None and not row.needs_limit:
         return "–"
     return format_html('<span class="n">{}</span>', shown.money(row.value_at_stake, row.currency))
+
+
+def _of_status(status: str, request) -> Q:
+    return queue.WAITING if status == Status.PENDING else Q(status=status)
+
+
+def _of_kind(kind: str, request) -> Q:
+    return queue.waiting_of_kind(kind) if _status(request) == Status.PENDING else Q(kind=kind)
+
+
+def _status(request) -> str:
+    return request.GET.get("status") or status_of_view(request)
 
 
 @admin.register(ApprovalRequest)
@@ -68,12 +80,12 @@ class ApprovalRequestAdmin(DeskAdmin):
             lambda: [(status.value, status.capitalize()) for status in Status],
             default=status_of_view,
             replaces=("view",),
-            holds=lambda status: WAITING if status == Status.PENDING else Q(status=status),
+            holds=_of_status,
         ),
         known_values("risk_tier", "risk", lambda: choices("risk_tier").items()),
         known_values("action", "action", lambda: choices("action").items()),
         known_values("segment", "segment", lambda: choices("segment").items()),
-        known_values("kind", "kind", lambda: labels().items()),
+        known_values("kind", "kind", lambda: labels().items(), holds=_of_kind),
     )
     acts = (
         DECIDE,
@@ -81,9 +93,11 @@ class ApprovalRequestAdmin(DeskAdmin):
     )
 
     def get_ordering(self, request):
-        """What waits by how pressing it is; of all else the latest first."""
-        status = request.GET.get("status", status_of_view(request))
-        return MOST_PRESSING if status == Status.PENDING else LATEST
+        """What waits by how pressing it is; of all else the latest first, each as there is an index for."""
+        status = _status(request)
+        if status == Status.PENDING:
+            return MOST_PRESSING
+        return LATEST if status != "all" or "kind" in request.GET else ("-id",)
 
     def get_search_results(self, request, queryset, search_term):
         """Exact, or by the beginning of the customer's id: a search inside texts would read every row."""

@@ -96,7 +96,7 @@ class SavedViewFilter(admin.SimpleListFilter):
     def queryset(self, request, queryset):
         if self.chosen is ALL:
             return queryset
-        of = queryset.pending() if self.chosen.waiting else queryset
+        of = queryset.filter(queue.WAITING) if self.chosen.waiting else queryset
         return of.filter(self.conditions[self.chosen.name])
 
     def standing(self, found: QuerySet[ApprovalRequest]) -> queue.Standing:
@@ -108,7 +108,7 @@ class SavedViewFilter(admin.SimpleListFilter):
             if name not in waiting
         }
         standing = queue.standing(
-            found.pending(), self.now, within=waiting.get(self.chosen.name), views=waiting
+            found.filter(queue.WAITING), self.now, within=waiting.get(self.chosen.name), views=waiting
         )
         return replace(standing, views=standing.views | ended)
 

@@ -24,7 +24,7 @@ from approvals.api.problems import Problem
 from approvals.api.serializers import Shown, Taken, Text, Word
 from approvals.api.trail import DecisionOut
 from approvals.api.views import NumberedRows
-from approvals.models import LATEST, MOST_PRESSING, WAITING, ApiToken, ApprovalRequest, AuditEvent, Decision
+from approvals.models import LATEST, MOST_PRESSING, ApiToken, ApprovalRequest, AuditEvent, Decision
 from approvals.rules import Refusal, Verdict
 from approvals.services.viewing import VIEWED
 
@@ -137,16 +137,25 @@ class RequestFilters(django_filters.FilterSet):
 
     status = OneOf(choices=ApprovalRequest._meta.get_field("status").choices, method="of_status")
     concerning = Is(help_text="Whom it is about: a customer's id.")
-    kind = Is()
+    kind = Is(method="of_kind")
     subject_key = Is(help_text="What it is about, such as an intervention's id. Goes with `kind`.")
     unroutable = Only(method="only_unroutable", help_text="Only what waits and nobody can decide.")
     decidable = Only(method="only_decidable", help_text="Only what the caller could decide.")
 
     def of_status(self, rows, name, value):
-        return rows.filter(WAITING if value == rules.Status.PENDING else Q(status=value))
+        return rows.filter(queue.WAITING if self._are_queued() else Q(status=value))
+
+    def of_kind(self, rows, name, value):
+        alone = self._are_queued() and "subject_key" not in self.data
+        return rows.filter(queue.waiting_of_kind(value) if alone else Q(kind=value))
+
+    def _are_queued(self) -> bool:
+        """Whether those that wait are wanted, in the order of the queue: these an index has alone."""
+        by_priority = self.data.get("ordering", "priority") == "priority"
+        return by_priority and self.data.get("status") == rules.Status.PENDING
 
     def only_unroutable(self, rows, name, value):
-        return rows.filter(WAITING, unroutable=True)
+        return rows.filter(queue.WAITING, unroutable=True)
 
     def only_decidable(self, rows, name, value):
         return rows.filter(queue.decidable(self.request.user, timezone.now()))
@@ -225,7 +234,8 @@ def principal(user, data: dict):
 
 
 class ApprovalRequests(NumberedRows):
-    """Approval requests: of those that wait the most pressing first, of all others the latest."""
+    """Approval requests, the latest first; where only those that wait are asked for (`status=pending`,
+    `decidable`, `unroutable`) the most pressing first."""
 
     noun = "approval request"
     needs = {"list": READ, "retrieve": READ} | dict.fromkeys(ACTS, DECIDE)
@@ -235,7 +245,7 @@ class ApprovalRequests(NumberedRows):
     filterset_class = RequestFilters
     orders = (
         Order("priority", MOST_PRESSING, given=("status=pending", "decidable", "unroutable")),
-        Order("-requested_at", LATEST),
+        Order("-requested_at", LATEST, given=("status", "kind")),
         Order("-id", ("-id",)),
         Order("id", ("id",)),
     )

@@ -5,7 +5,7 @@ from approvals.models.authority import AuthorityLimit, Delegation
 from approvals.models.idempotency import IdempotencyKey
 from approvals.models.notices import Notice
 from approvals.models.preferences import Preferences
-from approvals.models.requests import LATEST, MOST_PRESSING, WAITING, ApprovalRequest, RequestRevision
+from approvals.models.requests import LATEST, MOST_PRESSING, ApprovalRequest, RequestRevision
 from approvals.models.tokens import ApiToken
 from approvals.models.webhooks import (
     WebhookAttempt,
@@ -18,7 +18,6 @@ from approvals.models.webhooks import (
 __all__ = [
     "LATEST",
     "MOST_PRESSING",
-    "WAITING",
     "ApiToken",
     "ApprovalRequest",
     "AuditDetail",

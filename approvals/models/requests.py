@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from approvals.models.audit import Decision
 
 
-# What is pending, said by the time of its decision: of a NULL, and not of a parameter, the databases know
-# that the indexes of what waits will do.
-WAITING = Q(decided_at__isnull=True)
 # What waits, and what there was.
 MOST_PRESSING = ("-priority_score", "requested_at", "-id")
 LATEST = ("-requested_at", "-id")
@@ -25,7 +22,7 @@ LATEST = ("-requested_at", "-id")
 
 class ApprovalRequestQuerySet(models.QuerySet):
     def pending(self):
-        return self.filter(WAITING)
+        return self.filter(status=Status.PENDING)
 
     def overdue(self, now: datetime):
         """Pending past their expiry, and approved but not used past their execute-by time."""
@@ -128,7 +125,6 @@ class ApprovalRequest(models.Model):
         ]
         indexes = [
             # By priority only what waits is listed: the places of the new ones lie all over such an index.
-            models.Index(fields=LATEST, name="approvals_latest"),
             models.Index(fields=["status", *LATEST], name="approvals_of_status"),
             models.Index(fields=["kind", *LATEST], name="approvals_of_kind"),
             models.Index(fields=["status", "expires_at"], name="approvals_expiry"),
@@ -138,8 +134,8 @@ class ApprovalRequest(models.Model):
                 condition=Q(used_at__isnull=True, execute_by__isnull=False),
                 name="approvals_unused",
             ),
-            models.Index(fields=["remind_at"], condition=WAITING, name="approvals_reminder"),
-            models.Index(fields=["decision_due_at"], condition=WAITING, name="approvals_due"),
+            models.Index(fields=["status", "remind_at"], name="approvals_reminder"),
+            models.Index(fields=["status", "decision_due_at"], name="approvals_due"),
             models.Index(fields=["concerning", "-requested_at"], name="approvals_concerning"),
             models.Index(fields=["kind", "subject_key"], name="approvals_subject"),
             # What waits, in the order of the queue, with all that the queue counts, adds up and filters by:
@@ -152,7 +148,7 @@ class ApprovalRequest(models.Model):
                     "returned_at", "approvals_given", "fingerprint", "editors", "claimed_by_key",
                     "claimed_until",
                 ],
-                condition=WAITING,
+                condition=Q(decided_at__isnull=True),
                 name="approvals_waiting",
             ),
         ]  # fmt: skip

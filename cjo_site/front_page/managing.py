@@ -39,7 +39,7 @@ def queue_age(viewer: Viewer) -> dict:
     found, now = viewer.pending, viewer.now
     if not found["oldest"]:
         return found | {"median": None}
-    median = _median_wait(ApprovalRequest.objects.pending(), found["number"], now)
+    median = _median_wait(ApprovalRequest.objects.filter(queue.WAITING), found["number"], now)
     return found | {"oldest": shown.span(now - found["oldest"]), "median": shown.span(median)}
 
 

@@ -53,7 +53,7 @@ class Viewer:
         them first. One query, as each has to look through all that waits: in the index, and only what is
         found is read."""
         reviewing = Q(claimed_by_key=self.key, claimed_until__gt=self.now)
-        found = ApprovalRequest.objects.pending().filter(Q(proposed_by_key=self.key) | reviewing)
+        found = ApprovalRequest.objects.filter(queue.WAITING, Q(proposed_by_key=self.key) | reviewing)
         rows = ApprovalRequest.objects.filter(pk__in=found.values("pk"))
         returned_first = F("returned_at").asc(nulls_last=True)
         return list(rows.order_by(returned_first, "-priority_score", "requested_at", "-pk")[:MOST_IN_HAND])
@@ -61,7 +61,7 @@ class Viewer:
     @cached_property
     def pending(self) -> dict:
         """Of all that waits: `number`, `oldest` (when it was asked, None for none), `late`, `unroutable`."""
-        return ApprovalRequest.objects.pending().aggregate(
+        return ApprovalRequest.objects.filter(queue.WAITING).aggregate(
             number=Count("pk"),
             oldest=Min("requested_at"),
             late=Count("pk", filter=Q(decision_due_at__lte=self.now)),

@@ -143,11 +143,11 @@ class PipelineRunAdmin(DeskAdmin):
         return TemplateResponse(request, "admin/journeys/report.html", context)
 
 
-def _of_disposition(value: str) -> Q:
+def _of_disposition(value: str, request) -> Q:
     return SUPPRESSED if value == Disposition.SUPPRESSED else Q(disposition=value)
 
 
-def _of_reason(value: str) -> Q:
+def _of_reason(value: str, request) -> Q:
     return SUPPRESSED & Q(suppression_reason=value)
 
 

@@ -10,7 +10,8 @@ from django.db import DatabaseError, connection
 
 log = logging.getLogger(__name__)
 
-# Pages of the log from which a commit does it all the same: where the thread is behind, or has died.
+# Pages of the log from which a commit does it all the same: where the thread is behind, or has died, or
+# somebody reads for so long that the log cannot begin anew.
 _AT_MOST = 30_000
 
 
@@ -24,9 +25,9 @@ def beside(*, worth_it: bool = True) -> Iterator[Callable[[], None]]:
     committed, ended = Event(), Event()
     thread = Thread(target=_carry_over, args=(committed, ended), name="checkpoints", daemon=True)
     usual = _pragma("wal_autocheckpoint")
-    _pragma(f"wal_autocheckpoint={_AT_MOST}")
     thread.start()
     try:
+        _pragma(f"wal_autocheckpoint={_AT_MOST}")
         yield committed.set
     finally:
         ended.set()
@@ -38,8 +39,12 @@ def beside(*, worth_it: bool = True) -> Iterator[Callable[[], None]]:
 def _carry_over(committed: Event, ended: Event) -> None:
     # A connection of its own, as each thread has one. PASSIVE waits for nobody, and nobody for it.
     try:
-        while committed.wait() and not ended.is_set():
+        while True:
+            committed.wait()
+            # Before looking whether it has ended, or the call that says so could be lost.
             committed.clear()
+            if ended.is_set():
+                return
             _pragma("wal_checkpoint(PASSIVE)")
     except DatabaseError:
         log.warning("The write-ahead log is carried over by commits again.", exc_info=True)
