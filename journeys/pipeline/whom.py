@@ -18,7 +18,7 @@ def spans(run: PipelineRun) -> Iterator[Span]:
     if not run.changed_only:
         yield from cases.ranges()
         return
-    # Much is written of most of these, which takes three to four times as long, and on SQLite nobody else can
+    # Much is written of most of these, which takes three times as long, and on SQLite nobody else can
     # write meanwhile.
     for ids in in_batches(_changed_or_due(run.as_of), max(1, settings.RANGE_SIZE * 2 // 5)):
         yield Span(ids=tuple(ids))
