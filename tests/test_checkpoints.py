@@ -90,10 +90,24 @@ def test_meanwhile_no_commit_does_so_and_afterwards_they_do_as_before():
     assert not in_threads()
 
 
-def test_it_ends_whenever_the_last_commit_was():
-    """What says that it is over must not be lost, whatever the thread is about at that moment."""
-    for number in range(300):
+class SlowEvent(threading.Event):
+    """One that is set again while it is being cleared."""
+
+    def clear(self):
+        time.sleep(0.1)
+        super().clear()
+
+
+def test_that_it_has_ended_is_not_lost_while_the_thread_takes_note_of_a_commit(monkeypatch):
+    monkeypatch.setattr(checkpoints, "Event", SlowEvent)
+
+    def one_commit() -> None:
         with checkpoints.beside() as committed:
-            for _ in range(number % 3):
-                committed()
-    assert not in_threads()
+            committed()
+            time.sleep(0.02)
+        connection.close()
+
+    run_of_its_own = threading.Thread(target=one_commit, daemon=True)
+    run_of_its_own.start()
+    run_of_its_own.join(timeout=20)
+    assert not run_of_its_own.is_alive()

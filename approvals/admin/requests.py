@@ -97,7 +97,8 @@ class ApprovalRequestAdmin(DeskAdmin):
         status = _status(request)
         if status == Status.PENDING:
             return MOST_PRESSING
-        return LATEST if status != "all" or "kind" in request.GET else ("-id",)
+        of_all = {status, request.GET.get("kind") or "all"} == {"all"}
+        return ("-id",) if of_all else LATEST
 
     def get_search_results(self, request, queryset, search_term):
         """Exact, or by the beginning of the customer's id: a search inside texts would read every row."""

@@ -143,19 +143,23 @@ class RequestFilters(django_filters.FilterSet):
     decidable = Only(method="only_decidable", help_text="Only what the caller could decide.")
 
     def of_status(self, rows, name, value):
-        return rows.filter(queue.WAITING if self._are_queued() else Q(status=value))
+        return rows.filter(self._waiting() if value == rules.Status.PENDING else Q(status=value))
 
     def of_kind(self, rows, name, value):
-        alone = self._are_queued() and "subject_key" not in self.data
+        queued = self._by_priority and self.data.get("status") == rules.Status.PENDING
+        alone = queued and "subject_key" not in self.data
         return rows.filter(queue.waiting_of_kind(value) if alone else Q(kind=value))
 
-    def _are_queued(self) -> bool:
-        """Whether those that wait are wanted, in the order of the queue: these an index has alone."""
-        by_priority = self.data.get("ordering", "priority") == "priority"
-        return by_priority and self.data.get("status") == rules.Status.PENDING
-
     def only_unroutable(self, rows, name, value):
-        return rows.filter(queue.WAITING, unroutable=True)
+        return rows.filter(self._waiting(), unroutable=True)
+
+    def _waiting(self) -> Q:
+        # An index has what waits alone, in the order of the queue; in another it is found by its status.
+        return queue.WAITING if self._by_priority else Q(status=rules.Status.PENDING)
+
+    @property
+    def _by_priority(self) -> bool:
+        return self.data.get("ordering", "priority") == "priority"
 
     def only_decidable(self, rows, name, value):
         return rows.filter(queue.decidable(self.request.user, timezone.now()))
